@@ -1,0 +1,1 @@
+"""The thin core of medrl: data, models, measures, training, reports, studies."""

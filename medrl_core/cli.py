@@ -1,0 +1,293 @@
+"""The `medrl` command; heavy imports happen inside commands, so that --help answers at once.
+
+Run: medrl --help. Test: pytest tests/test_cli.py
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medrl_core.errors import UserError
+from medrl_core.thresholds import DELTA_GAP, SUPPORT_K, TAU_SUPPORT
+
+app = typer.Typer(
+    help="When does RL help medical VLMs? Run its notebooks, studies and book.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Image sets: list, fetch, verify.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+StudyName = Annotated[str, typer.Option("--study", help="study under notebooks/studies, or a path")]
+Only = Annotated[bool, typer.Option("--only", help="just this step, whatever is there already")]
+Size = Annotated[int, typer.Option(help="image side in pixels: 28, 64, 128 or 224")]
+Root = Annotated[str | None, typer.Option(help="folder; else $MEDMNIST_ROOT, then ~/.medmnist")]
+
+
+def _one_line(command: Callable) -> Callable:
+    """Print an error that has a message for the user as one line; 2: a user's mistake, 1: other."""
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        from medrl_core.study import RunFailed
+
+        try:
+            command(*args, **kwargs)
+        except UserError as error:
+            print(f"medrl: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except RunFailed as error:
+            print(f"medrl: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
+
+    return guarded
+
+
+@app.command()
+@_one_line
+def run(
+    notebook: Annotated[str, typer.Argument(help="e.g. 02_support")],
+    study: StudyName = "micro",
+    p: Annotated[list[str], typer.Option("-p", help="name=value, the value as in YAML")] = [],  # noqa: B006
+    only: Only = False,
+) -> None:
+    """Execute one notebook into a run folder; what it needs is made first."""
+    from medrl_core import plan
+    from medrl_core.study import run as make
+
+    print(make(plan.load_study(study), notebook, _values(p), only))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@_one_line
+def study(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="study under notebooks/studies, or a path")],
+) -> None:
+    """Make all runs of a study; what follows -- goes to snakemake, e.g. -- --executor slurm."""
+    from medrl_core import plan
+    from medrl_core.study import snakemake
+
+    snakemake(plan.load_study(name), ["all"], context.args)
+
+
+@app.command()
+@_one_line
+def book(study: StudyName = "micro", only: Only = False) -> None:
+    """Make the runs of a study that are missing or stale, then build the book."""
+    from medrl_core import plan
+    from medrl_core.study import build_book, snakemake
+
+    chosen = plan.load_study(study)
+    if only:
+        build_book(chosen)
+    else:
+        snakemake(chosen, ["book"])
+    print(plan.BOOK.resolve())
+
+
+@app.command()
+@_one_line
+def record(study: Annotated[str, typer.Argument(help="study whose runs are there")]) -> None:
+    """Keep the results of a study under data/records, for the book."""
+    from medrl_core import plan
+    from medrl_core.report import records
+
+    for folder in records.keep(plan.load_study(study)):
+        print(folder)
+
+
+@app.command()
+@_one_line
+def pretrain(
+    out: Annotated[str, typer.Option(help="folder of the checkpoint")] = "data/micro-base",
+    seed: Annotated[int, typer.Option(help="seed of everything drawn at random")] = 0,
+) -> None:
+    """Train the micro base model by its recipe."""
+    from medrl_core.report.card import make
+
+    make(out=out, seed=seed)
+
+
+@app.command()
+@_one_line
+def evaluate(
+    model: Annotated[str, typer.Option(help="folder or hub id")],
+    items: Annotated[Path, typer.Option(help="JSONL of the official kit's format")],
+    out: Annotated[Path, typer.Option(help="folder of the rollouts; an old one is gone on with")],
+    k: Annotated[int, typer.Option("-k", min=1, help="sampled answers an item")] = 16,
+    temperature: Annotated[float, typer.Option(help="sampling temperature")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="nucleus of the sampling distribution")] = 1.0,
+    max_new_tokens: Annotated[int, typer.Option(help="token limit of an answer")] = 2048,
+    seed: Annotated[int, typer.Option(help="seed of the samples")] = 0,
+) -> None:
+    """Measure Acc@1 and Pass@K of any model on any items; resumes."""
+    from medrl_core.data import vqa
+    from medrl_core.data.prompts import prompt_hash
+    from medrl_core.measure import evaluate as sampled
+    from medrl_core.measure.rollouts import RolloutStore
+    from medrl_core.measure.sampling import Decoding
+    from medrl_core.models import hub
+
+    asked, decoding = vqa.read_jsonl(items), Decoding(temperature, top_p, 0, max_new_tokens)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file: name a folder")
+    net, processor = hub.load(model)
+    names = {"model_name": model, "model_hash": hub.model_hash(model)}
+    store = RolloutStore(out)
+    wording = {item.item_id: prompt_hash(item) for item in asked}
+    stored = store.keys()
+    if any(wording.get(key[0], key[2]) != key[2] for key in stored):
+        raise UserError(f"{out} has answers to other wordings of these items: use another folder")
+    sampled.evaluate(net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names)
+    store.compact()
+    _print_scores(out)
+
+
+@app.command()
+@_one_line
+def score(
+    folder: Annotated[Path, typer.Argument(help="folder of rollouts")],
+    other: Annotated[Path | None, typer.Argument(help="compare with this folder")] = None,
+) -> None:
+    """Compute all statistics of a folder again from its rollouts, or compare two folders."""
+    from medrl_core.report.scores import compare_folders
+
+    if other:
+        print(compare_folders(folder, other))
+    else:
+        _print_scores(folder)
+
+
+@app.command()
+@_one_line
+def diagnose(
+    folder: Annotated[Path, typer.Argument(help="folder of rollouts")],
+    k: Annotated[int, typer.Option("-k", min=1, help="K of Pass@K")] = SUPPORT_K,
+    tau_support: Annotated[float, typer.Option(help="excess support that is enough")] = TAU_SUPPORT,
+    delta_gap: Annotated[float, typer.Option(help="Pass@K over Acc@1 to sharpen")] = DELTA_GAP,
+) -> None:
+    """Say for each data set: bridge with SFT, sharpen with RL, or stop."""
+    from medrl_core.report.scores import diagnose_folder
+
+    found = diagnose_folder(folder, k, tau_support=tau_support, delta_gap=delta_gap)
+    for row in found.itertuples():
+        about = f"{row.dataset} ({row.model}, {row.answer_format}, {row.decoding})"
+        print(f"{about}: {row.action}, because {row.why}")
+    print(folder / "diagnosis.json")
+
+
+@app.command()
+@_one_line
+def probe(
+    model: Annotated[str, typer.Option(help="folder, hub id, pixels, colour, pca:64 or random")],
+    data: Annotated[str, typer.Option(help="image set, e.g. phantom-blood or breastmnist")],
+    root: Root = None,
+    size: Size = 28,
+    allow: Annotated[list[str], typer.Option(help="name whose file may differ")] = [],  # noqa: B006
+    n_train: Annotated[int, typer.Option(min=1, help="training images at most")] = 600,
+    n_test: Annotated[int, typer.Option(min=1, help="test images at most")] = 300,
+    layer: Annotated[str, typer.Option(help="merger or patch")] = "merger",
+    pooling: Annotated[str, typer.Option(help="mean or max")] = "mean",
+    seed: Annotated[int, typer.Option(help="seed of phantom images and the bootstrap")] = 0,
+) -> None:
+    """Measure a frozen tower on one image set: linear probe and kNN."""
+    from medrl_core.measure import vision
+    from medrl_core.report import tables
+
+    images = vision.load_limited(
+        data, n_train=n_train, n_test=n_test, root=root, size=size, allow=allow, seed=seed
+    )
+    found = vision.probe_once(images, model, layer=layer, pooling=pooling, seed=seed)
+    print(f"{model} on {images.name} ({images.origin}), {found.n.iloc[0]} test images")
+    print(tables.pivot(found, row="metric", column="probe", unit="number").to_string(index=False))
+
+
+@app.command()
+@_one_line
+def doctor() -> None:
+    """Check this machine and clone: each line is ok or names a remedy."""
+    from medrl_core.doctor import findings
+
+    checks = findings()
+    for check in checks:
+        print(check)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+@data_app.command("list")
+@_one_line
+def list_data(root: Root = None, size: Size = 28) -> None:
+    """List the image sets, and which MedMNIST files are there."""
+    from medrl_core.data import medmnist, phantom
+
+    for key, made in phantom.MODALITIES.items():
+        print(f"phantom-{key:<16} {made.task:<11} {len(made.classes):>2} classes  made on the fly")
+    for name, about in medmnist.datasets().items():
+        path = medmnist.path_of(name, root, size)
+        place = path if path.is_file() else f"not there: medrl data fetch {name}"
+        print(f"{name:<24} {about.task:<11} {len(about.classes):>2} classes  {place}")
+
+
+@data_app.command()
+@_one_line
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="MedMNIST names, e.g. bloodmnist")],
+    root: Root = None,
+    size: Size = 28,
+) -> None:
+    """Download official MedMNIST files and verify them."""
+    from medrl_core.data import medmnist
+
+    for name in names:
+        print(medmnist.fetch(name, root, size))
+
+
+@data_app.command()
+@_one_line
+def verify(
+    names: Annotated[list[str], typer.Argument(help="MedMNIST names, e.g. bloodmnist")],
+    root: Root = None,
+    size: Size = 28,
+    allow: Annotated[list[str], typer.Option(help="name whose file may differ")] = [],  # noqa: B006
+) -> None:
+    """Compare MedMNIST files with the official checksums."""
+    from medrl_core.data import medmnist
+
+    for name in names:
+        print(f"{name}: {medmnist.verify(name, root, size, tuple(allow))}")
+
+
+def _print_scores(folder: Path) -> None:
+    """Write the scores of a folder and print the main ones with their intervals."""
+    from medrl_core.report.scores import score_folder, summary
+
+    print(summary(score_folder(folder)))
+    print(folder / "scores.csv")
+
+
+def _values(assignments: list[str]) -> dict[str, Any]:
+    """Parse name=value words; a value is YAML data, never code."""
+    from medrl_core.plan import parse_yaml
+
+    values = {}
+    for word in assignments:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise UserError(f"-p {word}: write -p name=value, e.g. -p k=8")
+        if name in values:
+            raise UserError(f"-p {name} is given twice")
+        values[name] = parse_yaml(text, f"-p {word}")
+    return values
+
+
+if __name__ == "__main__":
+    app(prog_name="medrl")

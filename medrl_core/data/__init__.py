@@ -1,0 +1,1 @@
+"""Images and items: the phantom, MedMNIST, medical VQA, and the prompts made of them."""

@@ -1,0 +1,163 @@
+"""Items: questions on images, with options or a label set and a gold answer.
+
+`pytest tests/test_items.py` runs this module's tests.
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from medrl_core.errors import UserError
+
+if TYPE_CHECKING:
+    from medrl_core.data.images import ImageSet
+
+ANSWER_FORMATS = ("open", "mcq")
+LETTERS = string.ascii_uppercase
+
+_QUESTIONS = (
+    "What does this {modality} show?",
+    "Which finding does this {modality} show?",
+    "What is seen in this {modality}?",
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question on one image (or several), with its gold answer.
+
+    Arguments:
+        item_id: unique over all data sets, splits and answer formats.
+        image_id: the same for all items that ask about the same image; intervals cluster by it.
+        images: PIL images in RGB, in the order in which the prompt shows them; may be empty.
+        dataset: name of the image set or benchmark.
+        modality: imaging modality, as the question names it.
+        question: the question without options.
+        options: option texts in order A, B, C, ... or None for `open` items.
+        label_set: all answers that the item's task knows; the guess floor of an `open` item
+            counts them.
+        gold: option letter for `mcq`, answer text for `open`.
+        answer_format: `mcq` or `open`.
+        split: `train`, `val` or `test`.
+        label: index of the class in the image set, None where there is none.
+        synonyms: other spellings of an answer and the answer they stand for.
+    """
+
+    item_id: str
+    image_id: str
+    images: tuple[Image.Image, ...]
+    dataset: str
+    modality: str
+    question: str
+    options: tuple[str, ...] | None
+    label_set: tuple[str, ...]
+    gold: str
+    answer_format: str
+    split: str
+    label: int | None = None
+    synonyms: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def n_options(self) -> int:
+        """Number of answers a guesser would choose among (options, or the label set)."""
+        return len(self.options) if self.options else len(self.label_set)
+
+    @property
+    def gold_text(self) -> str:
+        """The gold answer as text, whatever the answer format."""
+        return self.options[LETTERS.index(self.gold)] if self.options else self.gold
+
+
+def question_texts(modality: str) -> tuple[str, ...]:
+    """All wordings of the question on an image of a modality."""
+    return tuple(text.format(modality=modality) for text in _QUESTIONS)
+
+
+def _draw_indices(image_set: ImageSet, split: str, n: int | None, seed: int) -> np.ndarray:
+    """At most `n` image indices, as equal over classes as the split allows, in a seeded order."""
+    labels = image_set.labels[split]
+    rng = np.random.default_rng([seed, len(labels)])
+    order = rng.permutation(len(labels))
+    if n is None or n >= len(labels):
+        return np.sort(order)
+    # Rank of each image within its own class: taking the lowest ranks first balances classes.
+    rank = np.zeros(len(labels), dtype=np.int64)
+    for value in np.unique(labels[order]):
+        members = order[labels[order] == value]
+        rank[members] = np.arange(len(members))
+    return np.sort(order[np.argsort(rank[order], kind="stable")][:n])
+
+
+def build_items(
+    image_set: ImageSet,
+    split: str,
+    answer_format: str = "open",
+    *,
+    n: int | None = None,
+    max_options: int = 4,
+    seed: int = 0,
+) -> list[Item]:
+    """Ask one question on each of `n` images of a split.
+
+    Arguments:
+        image_set: images and labels.
+        split: `train`, `val` or `test`.
+        answer_format: `open` asks for the class name, `mcq` for the letter of an option.
+        n: number of items, as equal over classes as possible; None takes every image.
+        max_options: most options of an `mcq` item, the gold one among them.
+        seed: fixes the images drawn, the wording and the order of options; an item's wording and
+            options depend on the image and the seed alone, not on `n`.
+
+    Returns:
+        The items, in the order of the images in the split.
+
+    Raises:
+        UserError: unknown split or answer format, or a multi-label set with `mcq` or `open`.
+    """
+    if answer_format not in ANSWER_FORMATS:
+        raise UserError(
+            f"answer_format {answer_format!r} is unknown: use one of {', '.join(ANSWER_FORMATS)}"
+        )
+    if split not in image_set.labels:
+        raise UserError(f"{image_set.name} has no split {split!r}: use train, val or test")
+    if image_set.task == "multilabel":
+        raise UserError(
+            f"{image_set.name} is multi-label: an item needs one gold answer; probe it instead"
+        )
+    items = []
+    for index in _draw_indices(image_set, split, n, seed):
+        rng = np.random.default_rng([seed, int(index), ANSWER_FORMATS.index(answer_format)])
+        label = int(image_set.labels[split][index])
+        texts = question_texts(image_set.modality)
+        question = texts[rng.integers(len(texts))]
+        gold = image_set.classes[label]
+        options = None
+        if answer_format == "mcq":
+            others = [c for c in image_set.classes if c != gold]
+            picked = rng.permutation(len(others))[: max_options - 1]
+            shuffled = [gold, *(others[i] for i in picked)]
+            options = tuple(shuffled[i] for i in rng.permutation(len(shuffled)))
+            gold = LETTERS[options.index(gold)]
+        image_id = f"{image_set.name}/{split}/{index}"
+        items.append(
+            Item(
+                item_id=f"{image_id}/{answer_format}",
+                image_id=image_id,
+                images=(Image.fromarray(image_set.images[split][index]).convert("RGB"),),
+                dataset=image_set.name,
+                modality=image_set.modality,
+                question=question,
+                options=options,
+                label_set=tuple(image_set.classes),
+                gold=gold,
+                answer_format=answer_format,
+                split=split,
+                label=label,
+            )
+        )
+    return items

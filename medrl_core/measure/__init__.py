@@ -1,0 +1,1 @@
+"""Measuring a model: sampling, parsing, Pass@K, statistics, scores and the decision rule."""

@@ -1,0 +1,342 @@
+"""Greedy and sampled completions of items, the prompt and images encoded once an item.
+
+`pytest tests/test_sampling.py` runs this module's tests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from medrl_core.data.items import Item
+from medrl_core.data.prompts import messages, prompt_hash
+from medrl_core.errors import UserError
+from medrl_core.measure.decode import Groups, complete, items_that_fit
+from medrl_core.measure.parsing import Parsed, is_correct, parse
+
+GREEDY = -1
+# Prompts and pixels held in memory at once.
+ITEMS_ENCODED = 512
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How completions are drawn.
+
+    Arguments:
+        temperature: softmax temperature of the sampled completions, above 0.
+        top_p: nucleus mass kept, in (0, 1].
+        top_k: most likely tokens kept; 0 keeps all.
+        max_new_tokens: longest completion in tokens.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_new_tokens: int = 40
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise UserError(f"temperature {self.temperature}: must be above 0 (greedy is separate)")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"top_p {self.top_p}: must be above 0 and at most 1")
+        if self.top_k < 0 or self.max_new_tokens < 1:
+            raise UserError("top_k must be 0 or more and max_new_tokens 1 or more")
+
+    @property
+    def name(self) -> str:
+        """The text that names this decoding in a rollout's key."""
+        return f"temperature={self.temperature:g},top_p={self.top_p:g},top_k={self.top_k}"
+
+
+def _uniforms(seed: int, item_id: str, sample_index: int, n: int) -> np.ndarray:
+    """The random numbers of one completion; they depend on nothing but its key."""
+    key = hashlib.sha256(f"{seed}|{item_id}|{sample_index}".encode()).digest()
+    philox = np.random.Philox(key=int.from_bytes(key[:16], "little"))
+    numbers = np.random.Generator(philox).random(n)
+    # Rounded to 1 in float32, a number would choose the last token of the vocabulary.
+    return np.minimum(numbers.astype(np.float32), np.float32(1 - 2**-24))
+
+
+class Chooser:
+    """Chooses the next token of every completion.
+
+    Greedy completions take the most likely token; the others invert the cumulative distribution at
+    their own uniform number. So a completion does not depend on the ones beside it.
+
+    Arguments:
+        decoding: temperature and the like.
+        uniforms: (completions, max_new_tokens) float32 in [0, 1).
+        greedy: (completions,) bool.
+    """
+
+    def __init__(self, decoding: Decoding, uniforms: torch.Tensor, greedy: torch.Tensor):
+        self.uniforms, self.greedy = uniforms, greedy
+        self.warpers = LogitsProcessorList([TemperatureLogitsWarper(float(decoding.temperature))])
+        if decoding.top_k:
+            self.warpers.append(TopKLogitsWarper(decoding.top_k))
+        if decoding.top_p < 1:
+            self.warpers.append(TopPLogitsWarper(decoding.top_p))
+
+    def choose(self, scores, history, completion, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Choose one token for each completion that goes on.
+
+        Arguments:
+            scores: (histories, vocabulary) logits.
+            history: (n,) row of `scores` of each completion, ascending.
+            completion: (n,) which completions these are.
+            step: number of tokens chosen before.
+
+        Returns:
+            Tokens (n,) and their log-probabilities (n,) at temperature 1, nothing cut off.
+        """
+        scores = scores.float()
+        cumulative = self.warpers(None, scores).softmax(-1).cumsum(-1)
+        groups = Groups(history, len(scores))
+        point = groups.padded(self.uniforms[completion, step]) * cumulative[:, -1:]
+        drawn = groups.flat(torch.searchsorted(cumulative, point, right=True))
+        chosen = torch.where(self.greedy[completion], scores.argmax(-1)[history], drawn)
+        return chosen, scores.log_softmax(-1)[history, chosen]
+
+
+class _Chooser(LogitsProcessor):
+    """The same choice inside transformers' `generate`: what tests and benchmark compare with."""
+
+    def __init__(self, decoding: Decoding, prompt_length: int, uniforms: torch.Tensor,
+                 greedy: torch.Tensor, eos_ids: torch.Tensor):
+        self.chooser, self.prompt_length = Chooser(decoding, uniforms, greedy), prompt_length
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor):
+        rows = torch.arange(len(scores), device=scores.device)
+        step = input_ids.shape[1] - self.prompt_length
+        chosen, _ = self.chooser.choose(scores, rows, rows, step)
+        return torch.full_like(scores, -torch.inf).scatter_(-1, chosen[:, None], 0.0)
+
+
+def _eos_ids(model, tokenizer) -> list[int]:
+    ids = model.generation_config.eos_token_id
+    ids = ids if isinstance(ids, list) else [ids]
+    return sorted({i for i in [*ids, tokenizer.eos_token_id] if i is not None})
+
+
+def _generate(model, tokenizer, inputs, copies: int, decoding: Decoding, uniforms, greedy):
+    """Tokens, log-probabilities and end tokens of `copies` completions of each prompt."""
+    eos_ids = _eos_ids(model, tokenizer)
+    chooser = Chooser(
+        decoding,
+        torch.as_tensor(uniforms, dtype=torch.float32, device=model.device),
+        torch.as_tensor(greedy, device=model.device),
+    )
+    tokens, logprobs = complete(
+        model,
+        inputs,
+        copies=copies,
+        max_new_tokens=decoding.max_new_tokens,
+        choose=chooser.choose,
+        eos_ids=eos_ids,
+    )
+    return tokens.cpu(), logprobs.tolist(), set(eos_ids)
+
+
+def _encode(
+    processor, asked: Sequence[tuple[str, Item]], indices: list[int], fit: Callable[[int], int]
+) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+    """Prompt tokens and pixels of some (prompt, item) pairs, without padding.
+
+    The pairs have prompts of like length and images of equal size, so one part is the rule; it is
+    halved where it would need padding or is too large.
+    """
+    images = [list(asked[i][1].images) for i in indices]
+    inputs = dict(
+        processor(
+            text=[asked[i][0] for i in indices],
+            images=images if images[0] else None,
+            padding=len(indices) > 1,
+            return_tensors="pt",
+        )
+    )
+    too_large = len(indices) > fit(inputs["input_ids"].shape[1])
+    if len(indices) > 1 and (too_large or not inputs["attention_mask"].all()):
+        half = len(indices) // 2
+        yield from _encode(processor, asked, indices[:half], fit)
+        yield from _encode(processor, asked, indices[half:], fit)
+    else:
+        yield indices, inputs
+
+
+def _batches(
+    processor, items: Sequence[Item], fit: Callable[[int], int]
+) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+    """Indices of items and their inputs, of equal prompt length: no row needs padding.
+
+    Arguments:
+        processor: of the model; the generation prompt is always asked for.
+        items: the items.
+        fit: number of items that a batch may hold, given the tokens of a prompt.
+    """
+    prompts = [
+        processor.apply_chat_template(messages(item), tokenize=False, add_generation_prompt=True)
+        for item in items
+    ]
+    asked = list(zip(prompts, items, strict=True))
+    like: dict[tuple, list[int]] = {}
+    for i, ids in enumerate(processor.tokenizer(prompts)["input_ids"]):
+        like.setdefault((len(ids), *(image.size for image in items[i].images)), []).append(i)
+    equal: dict[tuple, list] = {}
+    for (length, *_), indices in like.items():
+        most = fit(length)
+        for start in range(0, len(indices), most):
+            for part in _encode(processor, asked, indices[start : start + most], fit):
+                shapes = tuple(sorted((name, x.shape[1:]) for name, x in part[1].items()))
+                equal.setdefault(shapes, []).append(part)
+    # Images of many sizes make many parts; they are joined as far as a batch goes.
+    for parts in equal.values():
+        most = fit(parts[0][1]["input_ids"].shape[1])
+        batch: list = []
+        for part in parts:
+            if batch and sum(len(indices) for indices, _ in [*batch, part]) > most:
+                yield _joined(batch)
+                batch = []
+            batch.append(part)
+        yield _joined(batch)
+
+
+def _joined(parts: list) -> tuple[list[int], dict[str, torch.Tensor]]:
+    """Several parts of equal shapes as one batch."""
+    inputs = {name: torch.cat([inputs[name] for _, inputs in parts]) for name in parts[0][1]}
+    return [i for found, _ in parts for i in found], inputs
+
+
+@torch.inference_mode()
+def sample(
+    model,
+    processor,
+    items: Sequence[Item],
+    *,
+    k: int,
+    decoding: Decoding | None = None,
+    greedy: bool = True,
+    seed: int = 0,
+    model_name: str = "",
+    model_hash: str = "",
+    rows_per_batch: int = 1024,
+    done: Collection[tuple] = (),
+) -> Iterator[list[dict]]:
+    """Draw K completions of each item, and the greedy one in the same pass.
+
+    Arguments:
+        model: an image-text-to-text model in evaluation mode.
+        processor: its processor.
+        items: what is asked.
+        k: sampled completions an item; 0 with `greedy` gives the greedy answer alone.
+        decoding: temperature and the like.
+        greedy: also decode greedily (sample_index -1).
+        seed: a completion depends on (seed, item, sample index) and not on its batch, up to
+            floating-point differences of batched matrix products.
+        model_name: written into the rows.
+        model_hash: written into the rows; part of their key.
+        rows_per_batch: most completions decoded at once; fewer where free memory is short.
+        done: keys (see `rollouts.key`) that are there already; an item whose keys are all there
+            is not sampled again.
+
+    Returns:
+        An iterator over batches of rollout rows (see `medrl_core.measure.rollouts`).
+    """
+    decoding = decoding or Decoding()
+    indices = ([GREEDY] if greedy else []) + list(range(k))
+    names = ["greedy" if index == GREEDY else decoding.name for index in indices]
+    hashes = [prompt_hash(item) for item in items]
+    done = set(done)
+    todo = [
+        (item, hashed)
+        for item, hashed in zip(items, hashes, strict=True)
+        if not all(
+            (item.item_id, model_hash, hashed, name, index) in done
+            for name, index in zip(names, indices, strict=True)
+        )
+    ]
+    if not todo or not indices:
+        return
+
+    def fit(length: int) -> int:
+        in_memory = items_that_fit(model, length, len(indices), decoding.max_new_tokens)
+        return max(1, min(rows_per_batch // len(indices), in_memory))
+
+    for start in range(0, len(todo), ITEMS_ENCODED):
+        part = todo[start : start + ITEMS_ENCODED]
+        chunk = [item for item, _ in part]
+        for batch, inputs in _batches(processor, chunk, fit):
+            inputs = {name: x.to(model.device) for name, x in inputs.items()}
+            asked = [(*part[i], index) for i in batch for index in indices]
+            uniforms = np.stack(
+                [_uniforms(seed, item.item_id, index, decoding.max_new_tokens)
+                 for item, _, index in asked]
+            )
+            is_greedy = np.array([index == GREEDY for *_, index in asked])
+            tokens, logprobs, eos = _generate(
+                model, processor.tokenizer, inputs, len(indices), decoding, uniforms, is_greedy
+            )
+            tokens = tokens.tolist()
+            ends = [next((i for i, t in enumerate(ids) if t in eos), None) for ids in tokens]
+            texts = processor.tokenizer.batch_decode(
+                [ids[:end] for ids, end in zip(tokens, ends, strict=True)],
+                skip_special_tokens=True,
+            )
+            answers: dict[tuple[str, str], Parsed] = {}
+            rows = []
+            for (item, hashed, index), text, end, logprob in zip(
+                asked, texts, ends, logprobs, strict=True
+            ):
+                name = "greedy" if index == GREEDY else decoding.name
+                if (item.item_id, model_hash, hashed, name, index) in done:
+                    continue
+                if (item.item_id, text) not in answers:
+                    answers[item.item_id, text] = parse_item(text, item)
+                parsed = answers[item.item_id, text]
+                rows.append(
+                    {
+                        "item_id": item.item_id,
+                        "image_id": item.image_id,
+                        "dataset": item.dataset,
+                        "modality": item.modality,
+                        "answer_format": item.answer_format,
+                        "n_options": item.n_options,
+                        "gold": item.gold,
+                        "model": model_name,
+                        "model_hash": model_hash,
+                        "prompt_hash": hashed,
+                        "sample_index": index,
+                        "seed": seed,
+                        "decoding": name,
+                        "text": text,
+                        "parsed": parsed.answer,
+                        "parse_rule": parsed.rule,
+                        "correct": is_correct(parsed.answer, item.gold),
+                        "n_tokens": decoding.max_new_tokens if end is None else end + 1,
+                        "finish_reason": "length" if end is None else "stop",
+                        "logprob": logprob,
+                    }
+                )
+            yield rows
+
+
+def parse_item(text: str, item: Item):
+    """Parse a completion of an item with the item's own options, labels and synonyms."""
+    return parse(
+        text,
+        answer_format=item.answer_format,
+        options=item.options,
+        label_set=item.label_set,
+        synonyms=item.synonyms,
+    )

@@ -1,0 +1,1 @@
+"""Load models, build the micro model, encode images by frozen towers."""

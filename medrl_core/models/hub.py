@@ -1,0 +1,137 @@
+"""Load any image-text-to-text model by folder or hub id, and name its weights by a hash.
+
+`pytest tests/test_hub.py` runs this module's tests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medrl_core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
+
+def _is_folder(ref: str) -> bool:
+    return Path(ref).is_dir()
+
+
+def load(ref: str, *, device: str | None = None, dtype: str | None = None):
+    """Load a model and its processor through the Auto classes, in evaluation mode.
+
+    Arguments:
+        ref: a folder or a hub id of an image-text-to-text model.
+        device: torch device; None takes the GPU where there is one.
+        dtype: of the weights; None is `bfloat16` on a GPU and `float32` elsewhere.
+
+    Returns:
+        `(model, processor)`; the tokenizer pads on the left, as generation needs.
+
+    Raises:
+        UserError: no such folder or id, or its files cannot be read.
+    """
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = dtype or ("bfloat16" if device.startswith("cuda") else "float32")
+    try:
+        processor: ProcessorMixin = AutoProcessor.from_pretrained(ref)
+        model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(
+            ref, dtype=getattr(torch, dtype), use_safetensors=True
+        )
+    except Exception as error:  # transformers raises many kinds; all mean "cannot be loaded"
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        offline = os.environ.get("HF_HUB_OFFLINE") == "1"
+        hint = "the hub is switched off (HF_HUB_OFFLINE=1)" if offline else "check the name"
+        raise UserError(
+            f"model {ref!r} cannot be loaded: {first_line[:200]}; give a folder, or {hint}"
+        ) from error
+    processor.tokenizer.padding_side = "left"
+    return model.to(device).eval(), processor
+
+
+@lru_cache(maxsize=64)
+def _file_hash(path: str, _mtime_ns: int) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        for block in iter(lambda: handle.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def model_hash(ref: str) -> str:
+    """First 16 hex digits of the SHA-256 over the names and bytes of a folder's weight files.
+
+    Arguments:
+        ref: a folder; a hub id is named by its commit on the hub, looked up in the local cache.
+
+    Raises:
+        UserError: the folder holds no safetensors file.
+    """
+    if not _is_folder(ref):
+        from huggingface_hub import scan_cache_dir
+
+        for repo in scan_cache_dir().repos:
+            if repo.repo_id == ref:
+                return max(repo.revisions, key=lambda r: r.last_modified).commit_hash[:16]
+        raise UserError(f"model {ref!r} is neither a folder nor in the hub's cache: load it first")
+    weights = sorted(Path(ref).glob("*.safetensors"))
+    if not weights:
+        raise UserError(f"model folder {ref} holds no .safetensors file: save the model again")
+    digest = hashlib.sha256()
+    for path in weights:
+        digest.update(f"{path.name}:{_file_hash(str(path), path.stat().st_mtime_ns)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def save(model, processor, folder: str | os.PathLike) -> Path:
+    """Write model and processor as an ordinary Hugging Face folder, whole or not at all.
+
+    Arguments:
+        model: any transformers or PEFT model; adapters are merged into it first, so that the
+            folder loads without its base.
+        processor: its processor.
+        folder: replaced if it exists.
+
+    Returns:
+        The folder.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+        merged.save_pretrained(partial)
+        processor.save_pretrained(partial)
+        for path in partial.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        partial.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return folder
+
+
+def exposure(ref: str) -> dict[str, int]:
+    """How many distinct images of each data set a model saw in its training, where that is known.
+
+    Arguments:
+        ref: a folder with a card.json (the micro base has one); anything else is unknown.
+
+    Returns:
+        Data set to number of images; empty where nothing is known.
+    """
+    card = Path(ref) / "card.json"
+    return json.loads(card.read_text())["exposure"] if card.is_file() else {}

@@ -1,0 +1,353 @@
+"""The parameters of each notebook: one strict model a notebook, checked before anything runs.
+
+The book's parameters page is made from these models (`table`), and so are the one-line messages of
+`medrl run 02_support -p temprature=1`.
+
+Test: pytest tests/test_params.py
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from medrl_core import refusal
+from medrl_core.errors import UserError
+from medrl_core.thresholds import DELTA_GAP, SUPPORT_K, TAU_SUPPORT
+
+MICRO_BASE = "data/micro-base"
+REFERENCE = re.compile(r"run:(?P<notebook>\d\d_[a-z]+)(?:/(?P<path>[^\s]+))?")
+
+# Repeated here so that checking imports nothing heavy; a test keeps them as the loaders have them.
+Dataset = Literal[
+    "phantom-chest", "phantom-breast", "phantom-ct", "phantom-oct",
+    "phantom-fundus", "phantom-derm", "phantom-histology", "phantom-blood",
+    "pathmnist", "chestmnist", "dermamnist", "octmnist", "pneumoniamnist", "retinamnist",
+    "breastmnist", "bloodmnist", "tissuemnist", "organamnist", "organcmnist", "organsmnist",
+]  # fmt: skip
+Benchmark = Literal["PMC-VQA", "MMMU-medical", "MedXpertQA-MM", "PathVQA", "SLAKE", "VQA-RAD"]
+AnswerFormat = Literal["open", "mcq"]
+
+
+def _no_repeats(values: list) -> list:
+    if len(set(values)) != len(values):
+        raise ValueError("a value stands twice in the list")
+    return values
+
+
+def _reference(text: str) -> str:
+    match = REFERENCE.fullmatch(text)
+    if text.startswith("run:") and (match is None or ".." in text):
+        raise ValueError('a file of another run is written "run:NOTEBOOK/path"')
+    return text
+
+
+def _whole_run(text: str) -> str:
+    match = REFERENCE.fullmatch(text)
+    if match is None or match["path"]:
+        raise ValueError('another run is named "run:NOTEBOOK"')
+    return text
+
+
+T = TypeVar("T")
+Some = Annotated[list[T], Field(min_length=1), AfterValidator(_no_repeats)]
+Model = Annotated[str, Field(min_length=1), AfterValidator(_reference)]
+RunName = Annotated[str, AfterValidator(_whole_run)]
+Datasets = Some[Dataset]
+Seeds = Some[Annotated[int, Field(ge=0, lt=2**31)]]
+Temperature = Annotated[float, Field(gt=0, le=10)]
+Share = Annotated[float, Field(ge=0, le=1)]
+LearningRate = Annotated[float, Field(gt=0, lt=1)]
+TokenLimit = Annotated[int, Field(ge=4, le=8192)]
+Samples = Annotated[int, Field(ge=2, le=4096)]
+
+
+class Common(BaseModel):
+    """What every notebook takes."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+    study: str = Field("micro", min_length=1, description="study that the run belongs to")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of everything drawn at random")
+
+
+class OnImages(Common):
+    """What every notebook on classified images takes."""
+
+    datasets: Datasets = Field(["phantom-blood"], description="image sets")
+    root: str | None = Field(
+        None, description="folder of the MedMNIST files; null: $MEDMNIST_ROOT, then ~/.medmnist"
+    )
+    allow: Annotated[list[Dataset], AfterValidator(_no_repeats)] = Field(
+        [], description="image sets whose file may differ from the official one"
+    )
+    size: Literal[28, 64, 128, 224] = Field(28, description="image side in pixels")
+
+    @model_validator(mode="after")
+    def _allow_within_datasets(self) -> Self:
+        _within("allow", self.allow, "datasets", self.datasets)
+        return self
+
+
+class DataParams(OnImages):
+    """00_data."""
+
+    n_train: PositiveInt = Field(600, description="training images of a phantom set")
+    n_val: PositiveInt = Field(150, description="validation images of a phantom set")
+    n_test: PositiveInt = Field(300, description="test images of a phantom set")
+    n_show: int = Field(8, ge=1, le=32, description="images shown of each set")
+
+    @model_validator(mode="after")
+    def _enough_to_show(self) -> Self:
+        _at_most("n_show", self.n_show, "n_train", self.n_train)
+        return self
+
+
+class VisionParams(OnImages):
+    """01_vision."""
+
+    towers: dict[Annotated[str, Field(min_length=1)], Model] = Field(
+        {"pixels": "pixels", "random": "random", "base": MICRO_BASE},
+        min_length=1,
+        description='name to tower: "pixels", "pca:64", "random" or a model',
+    )
+    fractions: Some[Annotated[float, Field(gt=0, le=1)]] = Field(
+        [0.1, 0.3, 1.0], description="shares of the training labels used"
+    )
+    seeds: Seeds = Field([0, 1, 2], description="seeds of the label subsets")
+    n_train: PositiveInt = Field(600, description="training images of each set")
+    n_test: PositiveInt = Field(300, description="test images of each set")
+
+    @model_validator(mode="after")
+    def _labels_left(self) -> Self:
+        if min(self.fractions) * self.n_train < 10:
+            raise ValueError(
+                f"fractions = {self.fractions} of n_train = {self.n_train} leaves under 10 labels"
+            )
+        return self
+
+
+class Sampled(OnImages):
+    """What the notebooks that ask items and sample answers take."""
+
+    k: Samples = Field(16, description="sampled answers an item")
+    n_items: PositiveInt = Field(100, description="test items of each image set")
+    temperature: Temperature = Field(1.0, description="sampling temperature")
+    max_new_tokens: TokenLimit = Field(40, description="token limit of an answer")
+    support_k: int = Field(SUPPORT_K, ge=1, le=4096, description="K of excess support")
+
+    @model_validator(mode="after")
+    def _support_is_sampled(self) -> Self:
+        _at_most("support_k", self.support_k, "k", self.k)
+        return self
+
+
+class SupportParams(Sampled):
+    """02_support."""
+
+    model: Model = Field(MICRO_BASE, description="folder, hub id or file of another run")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus of the sampling distribution")
+    answer_formats: Some[AnswerFormat] = Field(["open", "mcq"], description="how items are asked")
+
+
+class Trained(Sampled):
+    """What the notebooks that train and then sample take."""
+
+    init: Model = Field(MICRO_BASE, description="model to start from")
+
+
+class Budgeted(OnImages):
+    """What the notebooks that compare RL at one budget take."""
+
+    budget: PositiveInt = Field(1024, description="training sequences each recipe may use")
+    batch_size: PositiveInt = Field(64, description="sequences a step")
+    num_generations: int = Field(8, ge=2, le=256, description="completions in a group")
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Self:
+        _at_most("batch_size", self.batch_size, "budget", self.budget)
+        if self.batch_size % self.num_generations:
+            raise ValueError(
+                f"batch_size = {self.batch_size} is no multiple of "
+                f"num_generations = {self.num_generations}"
+            )
+        return self
+
+
+class SFTParams(Trained):
+    """03_sft."""
+
+    n_train: Some[PositiveInt] = Field(
+        [32, 128, 512], description="amounts of training items (a curve)"
+    )
+    epochs: int = Field(4, ge=1, le=100, description="passes over the training items")
+    learning_rate: LearningRate = Field(1e-3, description="peak learning rate")
+    batch_size: PositiveInt = Field(16, description="items a step")
+    lora: bool = Field(False, description="train low-rank adapters only")
+    seeds: Seeds = Field([0], description="seeds of training")
+
+    @model_validator(mode="after")
+    def _a_full_batch(self) -> Self:
+        _at_most("batch_size", self.batch_size, "the smallest n_train", min(self.n_train))
+        return self
+
+
+class RLParams(Trained, Budgeted):
+    """04_rl; the care_* defaults are those of the official run (GRPO-CARE, arXiv 2506.16141)."""
+
+    arms: Some[Literal["rl", "sft", "sft_rl"]] = Field(
+        ["rl", "sft", "sft_rl"], description="recipes at the same budget"
+    )
+    objective: Literal["grpo", "care"] = Field("care", description="objective of RL")
+    sft_share: float = Field(0.5, gt=0, lt=1, description="share of sft_rl's budget spent on SFT")
+    learning_rate_sft: LearningRate = Field(1e-3, description="peak learning rate of SFT")
+    learning_rate_rl: LearningRate = Field(1e-4, description="peak learning rate of RL")
+    seeds: Seeds = Field([0], description="seeds of training")
+    n_val: PositiveInt = Field(40, description="validation items of each image set")
+    care_bonus: float = Field(0.5, ge=0, le=10, description="consistency bonus over accuracy")
+    care_clamp: Share = Field(0.95, description="upper bound of the reference likelihood")
+    care_margin: Share = Field(0.01, description="distance below the mean that still gains it")
+    care_ema_decay: float = Field(0.995, ge=0, lt=1, description="decay of the reference model")
+    care_ema_every: PositiveInt = Field(10, description="steps between updates of the reference")
+
+
+class TransferParams(OnImages):
+    """05_transfer."""
+
+    init: Model = Field(MICRO_BASE, description="model that the arms started from")
+    arms: RunName = Field("run:04_rl", description="run that holds the trained models")
+    methods: Some[Literal["rl", "sft", "sft_rl"]] = Field(
+        ["rl", "sft", "sft_rl"], description="recipes compared"
+    )
+    train_on: Datasets | None = Field(None, description="rows of the matrix; null: all datasets")
+    test_on: Datasets | None = Field(None, description="columns of the matrix; null: all datasets")
+    k: Samples = Field(16, description="sampled answers an item")
+    n_items: PositiveInt = Field(100, description="test items of each image set")
+    temperature: Temperature = Field(1.0, description="sampling temperature")
+    max_new_tokens: TokenLimit = Field(40, description="token limit of an answer")
+
+    @model_validator(mode="after")
+    def _rows_and_columns(self) -> Self:
+        _within("train_on", self.train_on or [], "datasets", self.datasets)
+        _within("test_on", self.test_on or [], "datasets", self.datasets)
+        return self
+
+
+class BoundaryParams(Common):
+    """06_boundary."""
+
+    init: Model = Field(MICRO_BASE, description="model that the arms started from")
+    arms: RunName = Field("run:04_rl", description="run that trained and measured the arms")
+    tau_support: Share = Field(TAU_SUPPORT, description="excess support from which RL may sharpen")
+    delta_gap: Share = Field(DELTA_GAP, description="gap of Pass@K over Acc@1 worth sharpening")
+    support_k: int = Field(
+        SUPPORT_K, ge=1, le=4096, description="K of excess support and of the gap"
+    )
+
+
+class VQAParams(Common):
+    """07_vqa."""
+
+    model: Model = Field(MICRO_BASE, description="folder, hub id or file of another run")
+    benchmarks: Some[Benchmark] = Field(["VQA-RAD"], description="benchmarks asked")
+    vqa_root: str | None = Field(
+        None, description="folder of the benchmarks; null: $VQA_ROOT, without it not run"
+    )
+    k: Samples = Field(16, description="sampled answers an item")
+    n_items: PositiveInt = Field(100, description="items of each benchmark")
+    temperature: Temperature = Field(1.0, description="sampling temperature")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus of the sampling distribution")
+    max_new_tokens: TokenLimit = Field(40, description="token limit of an answer")
+
+
+class BeyondParams(Budgeted):
+    """08_beyond."""
+
+    init: Model = Field(MICRO_BASE, description="model to start from")
+    objectives: Some[Literal["grpo", "dr_grpo", "dapo", "gspo", "care"]] = Field(
+        ["grpo", "dr_grpo", "dapo"], description="RL objectives compared"
+    )
+    temperatures: Some[Temperature] = Field(
+        [0.5, 1.0, 1.5], description="sampling temperatures compared"
+    )
+    k: Samples = Field(64, description="sampled answers an item")
+    n_items: PositiveInt = Field(50, description="test items of each image set")
+    max_new_tokens: TokenLimit = Field(40, description="token limit of an answer")
+    learning_rate: LearningRate = Field(1e-4, description="peak learning rate")
+
+
+NOTEBOOKS: dict[str, type[Common]] = {
+    "00_data": DataParams,
+    "01_vision": VisionParams,
+    "02_support": SupportParams,
+    "03_sft": SFTParams,
+    "04_rl": RLParams,
+    "05_transfer": TransferParams,
+    "06_boundary": BoundaryParams,
+    "07_vqa": VQAParams,
+    "08_beyond": BeyondParams,
+}
+
+
+def model_of(notebook: str) -> type[Common]:
+    """Return the parameter model of a notebook; an unknown name is a UserError with the list."""
+    if notebook not in NOTEBOOKS:
+        raise UserError(f"no notebook {notebook!r}{refusal.closest(notebook, NOTEBOOKS)}")
+    return NOTEBOOKS[notebook]
+
+
+def check(notebook: str, values: dict[str, Any]) -> Common:
+    """Check parameter values of a notebook.
+
+    Arguments: `values` maps parameter names to plain values; what is left out gets its default.
+    Returns: the frozen model. Raises: UserError, one line with notebook, parameter, value and what
+    is allowed.
+    """
+    try:
+        return model_of(notebook).model_validate(values)
+    except ValidationError as error:
+        raise UserError(
+            refusal.line(notebook, error.errors()[0], model_of(notebook).model_json_schema())
+        ) from None
+
+
+def defaults(notebook: str) -> dict[str, Any]:
+    """Return the default of each parameter of a notebook, in the order of its parameters cell."""
+    return model_of(notebook)().model_dump()
+
+
+def table(notebook: str) -> list[dict[str, str]]:
+    """Return rows (name, default, allowed, description) for the book's parameters page."""
+    schema = model_of(notebook).model_json_schema()["properties"]
+    return [
+        {
+            "name": name,
+            "default": repr(default),
+            "allowed": refusal.allowed(schema[name]),
+            "description": schema[name]["description"],
+        }
+        for name, default in defaults(notebook).items()
+    ]
+
+
+def _at_most(name: str, value: int, limit_name: str, limit: int) -> None:
+    if value > limit:
+        raise ValueError(f"{name} = {value} is more than {limit_name} = {limit}; lower {name}")
+
+
+def _within(name: str, values: list[str], whole_name: str, whole: list[str]) -> None:
+    odd = [value for value in values if value not in whole]
+    if odd:
+        raise ValueError(f"{name} = {odd} is not among {whole_name} = {whole}; add or remove it")

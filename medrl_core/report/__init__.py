@@ -1,0 +1,1 @@
+"""What readers see: results, figures, tables, provenance and the book."""

@@ -1,0 +1,127 @@
+"""Assemble the book: chapters filled in from runs, executed notebooks and their files.
+
+`medrl book --study micro` does this and then builds the pages. Test: pytest tests/test_book.py
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import jinja2
+import nbformat
+import pandas as pd
+
+from medrl_core import params
+from medrl_core.errors import UserError
+from medrl_core.report import provenance, results, scoreboard
+from medrl_core.report.chapter import Chapter
+from medrl_core.report.myst import badge
+
+SHOWN = {".svg", ".png", ".csv"}
+
+
+def assemble(
+    study: str,
+    stage: Path,
+    runs: Path = Path("runs"),
+    records: Path = Path("data/records"),
+) -> None:
+    """Fill the staging folder with everything that Jupyter Book needs; the source stays clean.
+
+    Arguments: `study` whose runs in `runs`/study the book shows, beside the `records` of others;
+    `stage` is replaced as a whole.
+    Raises: UserError if a chapter asks for what an existing run does not hold.
+    """
+    stage = Path(stage)
+    partial = stage.with_name(f".{stage.name}.partial-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copytree("book", partial, ignore=shutil.ignore_patterns("*.md"))
+        shutil.copyfile("_config.yml", partial / "_config.yml")
+        chapter = Chapter(study, runs, records)
+        for notebook in params.NOTEBOOKS:
+            for one in chapter.studies():
+                _copy_files(chapter.folder(notebook, one), partial / "files" / one / notebook)
+            _add_notebook(chapter, notebook, partial / "runs")
+        _add_scoreboard(chapter, partial / "files")
+        _fill_chapters(chapter, partial)
+        shutil.rmtree(stage, ignore_errors=True)
+        partial.rename(stage)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def render(text: str, where: str, chapter: Chapter) -> str:
+    """Fill in one chapter.
+
+    Raises: UserError with the chapter's name for a broken template or an unknown function.
+    """
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    try:
+        return environment.from_string(text).render(chapter.functions())
+    except jinja2.TemplateError as error:
+        raise UserError(f"{where}: {error}") from None
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what went to stderr, and fold the parameters like all other code."""
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
+        tags = cell.metadata.setdefault("tags", [])
+        if "hide-input" not in tags:
+            tags.append("hide-input")
+    return notebook
+
+
+def _fill_chapters(chapter: Chapter, stage: Path) -> None:
+    for source in sorted(Path("book").rglob("*.md")):
+        target = stage / source.relative_to("book")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(render(source.read_text(), source.as_posix(), chapter))
+
+
+def _add_notebook(chapter: Chapter, notebook: str, target: Path) -> None:
+    """Put an executed notebook in the stage, or a page that says how to run it."""
+    target.mkdir(exist_ok=True)
+    folder = chapter.folder(notebook, chapter.study)
+    if not folder.is_dir():
+        command = f"medrl run {notebook} --study {chapter.study}"
+        text = f"# {notebook}: not run\n\nThis notebook has not been run in {badge(chapter.study)}."
+        (target / f"{notebook}.md").write_text(f"{text}\n\n```\n{command}\n```\n")
+        return
+    executed = clean(nbformat.read(folder / "executed.ipynb", as_version=4))
+    origin = provenance.footer(provenance.read(folder))
+    label = f"Executed notebook of the study {badge(chapter.study)}"
+    executed.cells.insert(1, nbformat.v4.new_markdown_cell(label, id="study"))
+    executed.cells.append(nbformat.v4.new_markdown_cell(origin, id="origin"))
+    nbformat.write(executed, target / f"{notebook}.ipynb")
+
+
+def _copy_files(folder: Path, target: Path) -> None:
+    """Copy figures and write tables as CSV."""
+    if not folder.is_dir():
+        return
+    (target / "tables").mkdir(parents=True)
+    (target / "figures").mkdir()
+    for file in sorted(folder.glob("figures/*")):
+        if file.suffix in SHOWN:
+            shutil.copyfile(file, target / "figures" / file.name)
+    for name, rows in results.read(folder)["tables"].items():
+        pd.DataFrame(rows).to_csv(target / "tables" / f"{name}.csv", index=False)
+
+
+def _add_scoreboard(chapter: Chapter, target: Path) -> None:
+    rows = chapter.deciding()
+    fig = scoreboard.picture(rows)
+    if fig is None:
+        return
+    target.mkdir(exist_ok=True)
+    (target / "scoreboard.svg").write_bytes(fig.file_bytes("svg"))
+    scoreboard.distances(rows).to_csv(target / "scoreboard.csv", index=False)

@@ -1,0 +1,144 @@
+"""Where a result came from: the manifest of a run, and the footer that the book makes of it.
+
+Test: pytest tests/test_provenance.py
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from medrl_core.errors import UserError
+
+
+class Manifest(BaseModel):
+    """What `manifest.json` of a run folder holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    study: str
+    label: str
+    notebook: str
+    command: str
+    parameters: dict[str, Any]
+    seeds: list[int]
+    commit: str | None
+    dirty: bool | None
+    sources: dict[str, str]
+    data_hashes: dict[str, str]
+    model_hashes: dict[str, str]
+    packages: dict[str, str]
+    hardware: dict[str, Any]
+    started: str
+    wall_seconds: float
+    peak_memory_mb: int
+
+
+def write(manifest: Manifest, folder: Path) -> None:
+    """Write a manifest as manifest.json into a run folder."""
+    partial = folder / ".manifest.json.partial"
+    partial.write_text(manifest.model_dump_json(indent=2) + "\n")
+    os.replace(partial, folder / "manifest.json")
+
+
+def read(folder: Path) -> Manifest:
+    """Read the manifest of a run folder; a UserError says which one is missing or broken."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is no finished run: {path.name} is missing; run it again")
+    try:
+        return Manifest.model_validate_json(path.read_text())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path}: {where}: {first['msg'].lower()}; run it again") from None
+
+
+def git_state() -> tuple[str | None, bool | None]:
+    """Return the commit and whether tracked files differ from it; (None, None) outside git."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return None, None
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of the core's own dependencies and of Python."""
+    versions = {"python": platform.python_version()}
+    for requirement in importlib.metadata.requires("medrl_core") or []:
+        if "extra ==" not in requirement:
+            name = re.match(r"[\w.-]+", requirement)[0]
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def hardware() -> dict[str, Any]:
+    """Return processor, cores, memory in GB and accelerators of this machine."""
+    import psutil
+    import torch
+
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "gpus": gpus,
+    }
+
+
+def footer(manifest: Manifest) -> str:
+    """Return MyST text that tells where a page's results came from and how to make them again.
+
+    The text names study, notebook, parameters, seeds, commit, hashes, versions, wall time and the
+    command, and links to the notebook and the results file.
+    """
+    commit = f"`{manifest.commit[:12]}`" if manifest.commit else "not under git"
+    if manifest.dirty:
+        commit += " with uncommitted changes"
+    rows = [
+        ("Study", f"{manifest.study} ({manifest.label})"),
+        ("Notebook", f"`{manifest.notebook}`"),
+        ("Seeds", ", ".join(str(seed) for seed in manifest.seeds)),
+        ("Commit", commit),
+        ("Started", manifest.started),
+        ("Wall time", f"{manifest.wall_seconds:.0f} s, {manifest.peak_memory_mb} MB at most"),
+        ("Machine", ", ".join(f"{name} {value}" for name, value in manifest.hardware.items())),
+        *((f"Data: {name}", f"`{value}`") for name, value in manifest.data_hashes.items()),
+        *((f"Model: {name}", f"`{value}`") for name, value in manifest.model_hashes.items()),
+    ]
+    return "\n".join(
+        [
+            ":::{dropdown} Where this came from",
+            "| | |",
+            "|---|---|",
+            *(f"| {name} | {text} |" for name, text in rows),
+            "",
+            "Make it again:",
+            "```",
+            manifest.command,
+            "```",
+            "Parameters:",
+            "```json",
+            json.dumps(manifest.parameters, indent=1, sort_keys=True),
+            "```",
+            "Versions: " + ", ".join(f"{name} {v}" for name, v in manifest.packages.items()),
+            ":::",
+            "",
+        ]
+    )
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

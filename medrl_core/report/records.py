@@ -1,0 +1,49 @@
+"""Records: the committed results of a study that is too large to run when the book is built.
+
+`medrl record medmnist` keeps them under data/records/ (tests: `pytest tests/test_records.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from medrl_core import plan
+from medrl_core.errors import UserError
+
+RECORDS = Path("data/records")
+# Executed notebooks and models stay out: a record holds numbers and texts, never an image.
+FILES = ("results.json", "manifest.json", "rollouts.parquet")
+FIGURES = (".csv", ".svg", ".alt.txt")
+
+
+def keep(study: plan.Study) -> list[Path]:
+    """Copy results, manifest, rollouts and figures of every run of a study to its records.
+
+    Arguments:
+        study: a study all of whose runs are there.
+
+    Returns:
+        The record folders, one a notebook.
+
+    Raises:
+        UserError: a run is not there.
+    """
+    folders = {name: plan.RUNS / study.name / name for name in study.runs}
+    if missing := [name for name, folder in folders.items() if not folder.is_dir()]:
+        raise UserError(f"no run of {', '.join(missing)}: make them by medrl study {study.name}")
+    target = RECORDS / study.name
+    partial = target.with_name(f".{study.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for name, folder in folders.items():
+        (partial / name / "figures").mkdir(parents=True)
+        for file in FILES:
+            if (folder / file).is_file():
+                shutil.copyfile(folder / file, partial / name / file)
+        for figure in sorted((folder / "figures").glob("*")):
+            if figure.name.endswith(FIGURES):
+                shutil.copyfile(figure, partial / name / "figures" / figure.name)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(partial, target)
+    return [target / name for name in folders]

@@ -1,0 +1,145 @@
+"""Results of one run: typed numbers, tables and figures in a versioned results.json.
+
+The book takes every number from such a file. `pytest tests/test_results.py` runs the tests.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from medrl_core.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from medrl_core.measure.stats import Estimate
+
+SCHEMA = 1
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value: numpy scalars unwrapped, missing and non-finite numbers as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"results hold plain values only, not {type(value).__name__}")
+
+
+class Results:
+    """Collects what a notebook found and writes it into its run folder.
+
+    Arguments:
+        out: the run folder.
+        notebook: name of the notebook, e.g. `02_support`.
+        study: name of the study.
+    """
+
+    def __init__(self, out: str | os.PathLike, *, notebook: str, study: str):
+        self.folder = Path(out)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._content: dict[str, Any] = {
+            "schema": SCHEMA,
+            "notebook": notebook,
+            "study": study,
+            "numbers": {},
+            "tables": {},
+            "figures": {},
+            "data": {},
+            "models": {},
+        }
+
+    def number(
+        self,
+        name: str,
+        value: float,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        n: int | None = None,
+        unit: str = "percent",
+    ) -> None:
+        """Keep one number with its interval.
+
+        Arguments:
+            name: how the book asks for it.
+            value: the number; fractions for the units percent and points.
+            low: lower end of the 95% interval.
+            high: upper end.
+            n: observations behind it.
+            unit: as in `medrl_core.report.tables.number`.
+
+        Raises:
+            TypeError: something other than a number or None.
+        """
+        entry = _plain({"value": value, "low": low, "high": high, "n": n})
+        for part, found in entry.items():
+            if isinstance(found, bool | str | list | dict):
+                raise TypeError(f"{part} of {name} must be a number, not {found!r}")
+        self._content["numbers"][name] = {**entry, "unit": unit}
+
+    def estimate(self, name: str, estimate: Estimate, unit: str = "percent") -> None:
+        """Keep an estimate of `medrl_core.measure.stats` as a number."""
+        self.number(
+            name, estimate.value, low=estimate.low, high=estimate.high, n=estimate.n, unit=unit
+        )
+
+    def table(self, name: str, frame: pd.DataFrame) -> None:
+        """Keep a table, one record a row."""
+        self._content["tables"][name] = _plain(frame.to_dict("records"))
+
+    def figure(self, fig: Figure, name: str, table: pd.DataFrame, *, alt: str) -> Figure:
+        """Save a figure with its numbers and its alt text; returns it, so that a cell shows it."""
+        from medrl_core.report import figures
+
+        figures.save(fig, self.folder / "figures", name, table, alt=alt)
+        self._content["figures"][name] = {"alt": alt.strip()}
+        return fig
+
+    def data_hash(self, name: str, md5: str, origin: str) -> None:
+        """Keep which bytes of a data set were used and where they come from."""
+        self._content["data"][name] = {"md5": md5, "origin": origin}
+
+    def model_hash(self, name: str, sha256: str) -> None:
+        """Keep which weights were used."""
+        self._content["models"][name] = sha256
+
+    def save(self) -> Path:
+        """Write results.json, the same bytes for the same results."""
+        path = self.folder / "results.json"
+        partial = path.with_suffix(".partial")
+        partial.write_text(
+            json.dumps(self._content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+        )
+        os.replace(partial, path)
+        return path
+
+
+def read(folder: str | os.PathLike) -> dict[str, Any]:
+    """Read the results.json of a run folder.
+
+    Raises:
+        UserError: it is missing, is no JSON, or is of another version.
+    """
+    path = Path(folder) / "results.json"
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f"{path}: no results there; run the notebook first") from error
+    except ValueError as error:
+        raise UserError(f"{path}: is no valid JSON; delete its folder and run again") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise UserError(f"{path}: is not of schema {SCHEMA}; delete its folder and run again")
+    return content

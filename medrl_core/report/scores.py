@@ -1,0 +1,185 @@
+"""All statistics of a folder of rollouts, made again from its rows alone, and what follows of them.
+
+Run: medrl score runs/smoke/02_support. Test: pytest tests/test_scores.py tests/test_cli_measure.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from medrl_core.errors import UserError
+from medrl_core.measure import boundary, rollouts
+from medrl_core.measure.score import GREEDY, compare, default_ks, per_item, score
+from medrl_core.measure.stats import holm
+from medrl_core.report import tables
+from medrl_core.thresholds import SUPPORT_K
+
+KINDS = ["model", "model_hash", "answer_format", "decoding"]
+
+
+def score_folder(folder: Path, seed: int = 0) -> pd.DataFrame:
+    """Score each model, answer format and sampling of a folder; write scores.csv, .parquet, .json.
+
+    Arguments: `folder` holds rollouts.parquet or its parts; `seed` of the bootstrap.
+    Returns: the rows of `medrl_core.measure.score.score` with the columns KINDS; K are the powers
+    of two and the number of samples itself.
+    Raises: UserError if the rollouts are missing or cannot be scored.
+    """
+    parts = []
+    for kind, rows in _kinds(folder):
+        items = per_item(rows)
+        ks = {*default_ks(items), *items.n[items.n > 0].nsmallest(1)}
+        parts.append(score(rows, sorted(ks), seed).assign(**kind))
+    scores = pd.concat(parts, ignore_index=True)
+    _write(
+        folder,
+        {
+            "scores.csv": lambda path: scores.to_csv(path, index=False),
+            "scores.parquet": lambda path: scores.to_parquet(path, index=False),
+            "scores.json": lambda path: scores.to_json(
+                path, orient="records", indent=1, double_precision=15
+            ),
+        },
+    )
+    return scores
+
+
+def _kinds(folder: Path) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    """The rows of each model, answer format and sampling; greedy rows go with each sampling."""
+    frame = rollouts.read(folder)
+    if frame.empty:
+        raise UserError(f"{folder} holds no rollout: run `medrl evaluate --out {folder}`")
+    # Rows of equal weights belong together, under whichever name they were sampled.
+    for (weights, answer_format), rows in frame.groupby(["model_hash", "answer_format"]):
+        greedy = rows.sample_index == GREEDY
+        for decoding in sorted(rows.decoding[~greedy].unique()) or ["greedy"]:
+            kind = (min(rows.model), weights, answer_format, decoding)
+            yield (
+                dict(zip(KINDS, kind, strict=True)),
+                rows[greedy | (rows.decoding == decoding)],
+            )
+
+
+def _write(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
+    """Write files so that none is ever half there."""
+    partial = {name: folder / f".{name}.partial" for name in files}
+    try:
+        for name, write in files.items():
+            write(partial[name])
+        for name, path in partial.items():
+            os.replace(path, folder / name)
+    finally:
+        for path in partial.values():
+            path.unlink(missing_ok=True)
+
+
+def summary(scores: pd.DataFrame) -> str:
+    """The main statistics of `score_folder` as text, a block for each model and sampling.
+
+    Arguments: `scores` from `score_folder`.
+    Returns: a table a block: a row for all items, then one a data set.
+    """
+    blocks = []
+    for (model, _, answer_format, decoding), rows in scores.groupby(KINDS):
+        most = rows.k.max()  # 1 without samples, from Acc@1
+        wanted = {
+            ("acc@1", 1): ("Acc@1", "percent"),
+            ("pass@k", most): (f"Pass@{most}", "percent"),
+            ("gap@k", most): (f"Pass@{most} - Acc@1", "points"),
+        }
+        small = rows.k[rows.k <= SUPPORT_K].max()
+        wanted["excess_support@k", small] = (f"excess support@{small}", "number")
+        lines: dict[str, dict[str, str]] = {}
+        for row in _named(rows).itertuples():
+            if (row.metric, row.k) in wanted:
+                title, unit = wanted[row.metric, row.k]
+                cells = lines.setdefault(row.shown, {"items": str(row.n_items)})
+                cells[title] = tables.interval(row.value, row.low, row.high, unit)
+        table = pd.DataFrame.from_dict(lines, orient="index").fillna(tables.MISSING)
+        blocks.append(f"{model}, {answer_format}, {decoding}\n{table.to_string()}")
+    return "\n\n".join(blocks)
+
+
+def _named(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows over all items and of each data set, with their name in the column shown."""
+    rows = rows[rows.scope.isin(["overall", "dataset"])]
+    return rows.assign(shown=rows.name.where(rows.scope == "dataset", "all items"))
+
+
+def compare_folders(a: Path, b: Path, seed: int = 0) -> str:
+    """Compare the models of two folders on the items that both answered, as text.
+
+    Arguments: `a`, `b` folders of one model and one sampling an answer format; `seed`.
+    Returns: a table a block: A minus B in points with its interval, the p value of the paired
+    permutation test, and that p adjusted by Holm for the rows of the block.
+    Raises: UserError where a folder holds several models, or the two share no item.
+    """
+    sides = [_one_each(folder) for folder in (a, b)]
+    common = sorted(sides[0].keys() & sides[1].keys())
+    if not common:
+        raise UserError(f"{a} and {b} share no answer format; evaluate both on the same items")
+    blocks = []
+    for answer_format in common:
+        (kind_a, rows_a), (kind_b, rows_b) = (side[answer_format] for side in sides)
+        found = _named(compare(rows_a, rows_b, seed=seed))
+        most = found.k.max()
+        found = found[(found.metric == "acc@1") | (found.k == most)]
+        metrics = [row.metric.replace("k", str(row.k)) for row in found.itertuples()]
+        table = pd.DataFrame(
+            {
+                "": found.shown,
+                "items": found.n_items,
+                "metric": [metric.capitalize() for metric in metrics],
+                "A - B (points)": [
+                    tables.interval(r.value, r.low, r.high, "points") for r in found.itertuples()
+                ],
+                "p": found.p.map("{:.4f}".format),
+                "p (Holm)": [f"{p:.4f}" for p in holm(found.p)],
+            }
+        )
+        lines = [
+            f"{answer_format}, items of one side only: {found.n_unpaired.max()}",
+            f"A: {kind_a['model']}, {kind_a['decoding']}",
+            f"B: {kind_b['model']}, {kind_b['decoding']}",
+            table.to_string(index=False),
+        ]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _one_each(folder: Path) -> dict[str, tuple[dict[str, str], pd.DataFrame]]:
+    found: dict[str, tuple[dict[str, str], pd.DataFrame]] = {}
+    for kind, rows in _kinds(folder):
+        if kind["answer_format"] in found:
+            raise UserError(
+                f"{folder} holds several models or samplings; compare folders that hold one each"
+            )
+        found[kind["answer_format"]] = (kind, rows)
+    return found
+
+
+def diagnose_folder(
+    folder: Path, k: int, *, tau_support: float, delta_gap: float, seed: int = 0
+) -> pd.DataFrame:
+    """Apply the decision rule to each data set of a folder and write diagnosis.json.
+
+    Arguments: `folder` holds rollouts; `k` of Pass@K; thresholds as in `boundary.decide`; `seed`.
+    Returns: columns KINDS, dataset, action, why, paper_action.
+    Raises: UserError as `boundary.diagnose`; nothing is written then.
+    """
+    limits = {"tau_support": tau_support, "delta_gap": delta_gap}
+    parts = []
+    for kind, rows in _kinds(folder):
+        found = boundary.diagnose(score(rows, [k], seed), k, **limits)
+        found = found[found.scope == "dataset"].rename(columns={"name": "dataset"})
+        parts.append(found.drop(columns="scope").assign(**kind))
+    table = pd.concat(parts, ignore_index=True)
+    content = {"k": k, **limits, "decisions": table.to_dict("records")}
+    text = json.dumps(content, indent=1) + "\n"
+    _write(folder, {"diagnosis.json": lambda path: path.write_text(text)})
+    return table

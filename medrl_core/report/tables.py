@@ -1,0 +1,124 @@
+"""Numbers and tables of the book: every rounding rule is here.
+
+Run the tests: pytest tests/test_figures.py
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import pandas as pd
+
+from medrl_core.measure.stats import Estimate
+
+Unit = Literal["percent", "points", "number", "count", "seconds"]
+MISSING = "n/a"
+
+
+def number(value: float | None, unit: Unit = "percent") -> str:
+    """One number as text.
+
+    Args:
+        value: the number; fractions for the units percent and points.
+        unit: "percent" (0.5 gives 50.0%), "points" (a difference of fractions, signed: +5.0),
+            "number" (three significant digits), "count" (1,234) or "seconds" (3.2 s).
+
+    Returns:
+        The text; "n/a" for None and nan.
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    match unit:
+        case "percent":
+            return f"{100 * value:.1f}%"
+        case "points":
+            return f"{100 * value:+.1f}"
+        case "number":
+            return f"{value:.3g}"
+        case "count":
+            return f"{round(value):,}"
+        case "seconds":
+            return f"{value:.1f} s"
+    raise ValueError(f"unknown unit {unit!r}")
+
+
+def interval(
+    value: float | None, low: float | None, high: float | None, unit: Unit = "percent"
+) -> str:
+    """A number with its interval, "50.0% [45.1, 54.9]"; without ends just the number."""
+    text = number(value, unit)
+    if MISSING in (text, number(low, unit), number(high, unit)):
+        return text
+    low_text, high_text = (number(end, unit).removesuffix("%") for end in (low, high))
+    return f"{text} [{low_text}, {high_text}]"
+
+
+def fmt(estimate: Estimate, unit: Unit = "percent") -> str:
+    """An estimate with its interval as text."""
+    return interval(estimate.value, estimate.low, estimate.high, unit)
+
+
+def with_intervals(
+    table: pd.DataFrame, unit: Unit = "percent", name: str = "value"
+) -> pd.DataFrame:
+    """The table with value, low and high put together in one text column.
+
+    Args:
+        table: columns value, low, high and others.
+        unit: unit of the values.
+        name: name of the new column, put last.
+    """
+    text = [
+        interval(*ends, unit)
+        for ends in table[["value", "low", "high"]].itertuples(index=False, name=None)
+    ]
+    return table.drop(columns=["value", "low", "high"]).assign(**{name: text})
+
+
+def pivot(table: pd.DataFrame, *, row: str, column: str, unit: Unit = "percent") -> pd.DataFrame:
+    """Rows against columns, each cell "value [low, high]"; empty cells are "n/a"."""
+    text = with_intervals(table[[row, column, "value", "low", "high"]], unit)
+    rows, columns = (list(dict.fromkeys(table[side])) for side in (row, column))
+    wide = text.pivot(index=row, columns=column, values="value").loc[rows, columns]
+    return wide.fillna(MISSING).rename_axis(columns=None).reset_index()
+
+
+def markdown(
+    table: pd.DataFrame,
+    *,
+    units: Mapping[str, Unit] | None = None,
+    headers: Mapping[str, str] | None = None,
+    max_columns: int = 5,
+) -> str:
+    """A pipe table for MyST; the columns value, low and high become one.
+
+    Args:
+        table: what is shown, in this order.
+        units: unit of each numeric column; "value" for the interval. Columns not named are
+            printed as they are.
+        headers: column titles in place of the column names.
+        max_columns: more than this does not fit a phone.
+
+    Raises:
+        ValueError: too many columns.
+    """
+    units, headers = dict(units or {}), dict(headers or {})
+    if {"value", "low", "high"} <= set(table.columns):
+        table = with_intervals(table, units.pop("value", "percent"))
+    if len(table.columns) > max_columns:
+        raise ValueError(f"{len(table.columns)} columns; a phone shows at most {max_columns}")
+    shown = pd.DataFrame(
+        {
+            headers.get(name, name.replace("_", " ")): [
+                number(cell, units[name]) if name in units else str(cell).replace("|", "\\|")
+                for cell in column
+            ]
+            for name, column in table.items()
+        }
+    )
+    numeric = [name in units or name == "value" for name in table.columns]
+    rule = ["---:" if right else ":---" for right in numeric]
+    lines = [list(shown.columns), rule, *shown.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"

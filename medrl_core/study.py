@@ -1,0 +1,269 @@
+"""Execute one run of a study with Papermill, or hand a whole study to Snakemake.
+
+`medrl run 02_support --study smoke -p k=8`; `medrl study smoke`. Test: pytest tests/test_study.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from medrl_core import params, plan
+from medrl_core.errors import UserError
+from medrl_core.report import provenance
+
+KERNEL_ENVIRONMENT = {
+    # Sums on one thread run in one order, so results do not depend on the number of cores.
+    "OMP_NUM_THREADS": "1",
+    # Progress comes as lines on stderr: no bars, and no word of the widgets that would draw them.
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "PYTHONWARNINGS": "ignore:IProgress not found",
+}
+BOOK_SOURCES = plan.BOOK.parents[1] / "sources.json"
+
+
+class RunFailed(Exception):
+    """A cell raised something that is no mistake of the user; says which cell and where to look."""
+
+
+def run(study: plan.Study, notebook: str, overrides: dict[str, Any], only: bool) -> Path:
+    """Make one run and what it needs; finished work is not done again.
+
+    Arguments: `overrides` are parameter values that win over the study's. `only` executes the
+    notebook even if a finished run exists, and nothing that it needs.
+    Returns: the run folder. Raises: UserError, RunFailed.
+    """
+    values = plan.resolve(study, notebook, overrides)
+    folder = plan.run_folder(study, notebook, values)
+    needed = plan.dependencies(values)
+    if needed and not only:
+        snakemake(study, [(plan.RUNS / study.name / name).as_posix() for name in needed])
+    if only or not folder.is_dir() or changes(study, notebook, values, folder):
+        execute(study, notebook, values, folder)
+    return folder
+
+
+def changes(study: plan.Study, notebook: str, values: params.Common, folder: Path) -> list[str]:
+    """Return the names of what a finished run was made of and is different now; [] if none is."""
+    before = provenance.read(folder).sources
+    now = plan.fingerprint(study, notebook, values)
+    return [name for name in sorted(before | now) if before.get(name) != now.get(name)]
+
+
+def mark_stale(study: plan.Study) -> dict[str, Path]:
+    """Return, for each run that is there but stale, a new file; the Snakefile makes it an input.
+
+    The manifest alone says what a run was made of, so it does not matter who made the run. What
+    changed is printed.
+    """
+    marks = {}
+    for notebook in study.runs:
+        values = plan.resolve(study, notebook)
+        folder = plan.run_folder(study, notebook, values)
+        if folder.is_dir() and (names := changes(study, notebook, values, folder)):
+            print(f"{folder} is stale; changed: {', '.join(names)}", file=sys.stderr)
+            marks[notebook] = _mark(folder)
+    return marks
+
+
+def mark_stale_book(study: plan.Study) -> list[Path]:
+    """Return a new file if the built book was made of other things than are here now."""
+    if not plan.BOOK.is_file() or not BOOK_SOURCES.is_file():
+        return []
+    before, now = json.loads(BOOK_SOURCES.read_text()), plan.book_fingerprint(study)
+    return [] if before == now else [_mark(plan.BOOK.parents[1])]
+
+
+def _mark(folder: Path) -> Path:
+    mark = plan.RUNS / ".stale" / folder.parent.name / folder.name
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(str(time.time_ns()))  # Snakemake ignores a new file with the old content
+    return mark
+
+
+def snakemake(study: plan.Study, targets: list[str], options: list[str] | None = None) -> None:
+    """Let Snakemake make targets of a study: run folders, "all" or "book".
+
+    Raises: RunFailed if a run failed, and the run itself has said why; UserError if a study is
+    being made here already. Our lock ends with its process, Snakemake's own would outlive a kill.
+    """
+    command = [sys.executable, "-m", "snakemake", *targets, "--config", f"study={study.path}"]
+    command += ["--cores", "all", "--rerun-triggers", "mtime"]
+    command += ["--rerun-incomplete", "--keep-going", "--quiet", "host", "reason"]
+    with _locked(plan.RUNS / ".snakemake.lock", "a study"):
+        done = subprocess.run([*command, "--nolock", *(options or [])])
+    if done.returncode != 0:
+        raise RunFailed(f"study {study.name} is not complete; the lines above say what failed")
+
+
+def build_book(study: plan.Study) -> None:
+    """Assemble chapters and executed notebooks in _build/stage and build _build/html from them.
+
+    Raises: RunFailed if Jupyter Book finds anything to warn of; its output has said what.
+    """
+    sources = plan.book_fingerprint(study)
+    from medrl_core.report.book import assemble
+
+    stage = plan.BOOK.parents[1] / "stage"
+    assemble(study.name, stage)
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", stage.as_posix()]
+    command += ["--path-output", ".", "-n", "-W", "--keep-going"]
+    if subprocess.run(command).returncode != 0:
+        raise RunFailed("the book is not built; the lines above say what Jupyter Book refused")
+    BOOK_SOURCES.write_text(json.dumps(sources, indent=2))
+
+
+def execute(study: plan.Study, notebook: str, values: params.Common, folder: Path) -> None:
+    """Execute one notebook into its run folder; the folder appears complete or not at all.
+
+    Arguments: `values` are checked parameters, `folder` the run folder to make or replace.
+    Raises: UserError if the same run is going on, a run that it needs is missing, or the notebook
+    raises one; RunFailed for any other failure. The failed notebook is kept in runs/.failed/.
+    """
+    for needed in plan.dependencies(values):
+        provenance.read(plan.RUNS / study.name / needed)
+    with _locked(folder.with_name(f".{folder.name}.lock"), folder.as_posix()):
+        partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+        for left in folder.parent.glob(f".{folder.name}.partial-*"):
+            shutil.rmtree(left)
+        partial.mkdir(parents=True)
+        try:
+            _fill(study, notebook, values, partial)
+            _replace(folder, partial)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fill(study: plan.Study, notebook: str, values: params.Common, partial: Path) -> None:
+    """Execute the notebook into the partial folder and write the manifest."""
+    for name, value in KERNEL_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    started, clock = datetime.now(UTC), time.monotonic()
+    sources = plan.fingerprint(study, notebook, values)
+    _papermill(notebook, {**plan.with_paths(values), "out": partial.as_posix()}, partial)
+    commit, dirty = provenance.git_state()
+    data_hashes, model_hashes = _hashes(partial)
+    manifest = provenance.Manifest(
+        study=study.name,
+        label=study.label,
+        notebook=notebook,
+        command=command_line(study, notebook, values),
+        parameters=values.model_dump(),
+        seeds=sorted({values.seed, *getattr(values, "seeds", [])}),
+        commit=commit,
+        dirty=dirty,
+        sources=sources,
+        data_hashes=data_hashes,
+        model_hashes=model_hashes,
+        packages=provenance.packages(),
+        hardware=provenance.hardware(),
+        started=started.isoformat(timespec="seconds"),
+        wall_seconds=round(time.monotonic() - clock, 1),
+        peak_memory_mb=_peak_memory_of_kernel_mb(),
+    )
+    provenance.write(manifest, partial)
+
+
+def _papermill(notebook: str, values: dict[str, Any], partial: Path) -> None:
+    """Execute a notebook to executed.ipynb in the partial folder, with progress on stderr."""
+    import nbformat
+    import papermill
+
+    source = plan.notebook_path(notebook)
+    cells = nbformat.read(source, as_version=4).cells
+    try:
+        papermill.execute_notebook(
+            source.as_posix(),
+            (partial / "executed.ipynb").as_posix(),
+            parameters=values,
+            kernel_name="python3",
+            progress_bar=False,
+            stderr_file=sys.stderr,  # what the core prints of its progress
+            extra_arguments=["--log-level=50"],  # the kernel's own warnings are no news
+            on_cell_start=_progress(notebook, len(cells) + 1),
+        )
+    except papermill.PapermillExecutionError as error:
+        kept = plan.RUNS / ".failed" / values["study"] / partial.name.split(".partial-")[0][1:]
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial.rename(kept)
+        end = f"{' '.join(error.evalue.split())} (kept: {kept}/executed.ipynb)"
+        if error.ename == "UserError":
+            raise UserError(f"{notebook}: {end}") from None
+        place = f"{notebook}: cell {error.cell_index + 1}"
+        raise RunFailed(f"{place} raised {error.ename}: {end}") from None
+
+
+def _progress(notebook: str, total: int) -> Callable:
+    """Return a hook that prints notebook, section, cell i/n and elapsed time before each cell."""
+    start, section = time.monotonic(), ""
+
+    def tell(cell, cell_index: int) -> None:
+        nonlocal section
+        if cell.cell_type == "markdown":
+            titles = [line for line in cell.source.splitlines() if line.startswith("#")]
+            section = titles[-1].lstrip("# ") if titles else section
+            return
+        elapsed = time.monotonic() - start
+        place = f"cell {cell_index + 1}/{total}, {elapsed:.0f} s"
+        print(f"{notebook}: {place}  {section}", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _hashes(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the data and model hashes that a notebook recorded."""
+    from medrl_core.report import results
+
+    content = results.read(folder)
+    return {name: entry["md5"] for name, entry in content["data"].items()}, content["models"]
+
+
+def _peak_memory_of_kernel_mb() -> int:
+    """Return the largest resident size of any finished child process, the kernel among them."""
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def command_line(study: plan.Study, notebook: str, values: params.Common) -> str:
+    """Return the `medrl run` command that makes a run again."""
+    usual = plan.resolve(study, notebook).model_dump()
+    changed = {k: v for k, v in values.model_dump().items() if v != usual[k]}
+    words = [f" -p '{name}={json.dumps(value)}'" for name, value in changed.items()]
+    return f"medrl run {notebook} --study {study.name}" + "".join(words)
+
+
+@contextmanager
+def _locked(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock file while `what` is being made; a second holder is told so at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{what} is being made here by another process; wait for it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _replace(folder: Path, partial: Path) -> None:
+    """Put the finished folder in place of the old one."""
+    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

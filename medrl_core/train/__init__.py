@@ -1,0 +1,1 @@
+"""Train: pretraining, SFT, GRPO and its consistency bonus."""

@@ -1,0 +1,204 @@
+"""GRPO and consistency-aware GRPO on TRL's GRPOTrainer.
+
+`pytest tests/test_grpo.py` trains a random micro model for a few steps.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+
+import torch
+from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.callbacks import SyncRefModelCallback
+
+from medrl_core.data.items import Item
+from medrl_core.data.prompts import to_dataset
+from medrl_core.errors import UserError
+from medrl_core.train import care as care_functions
+from medrl_core.train import progress
+from medrl_core.train.care import Care
+from medrl_core.train.rewards import accuracy_reward, format_reward
+
+# What each name changes in TRL's configuration, and the paper that proposes it.
+OBJECTIVES: dict[str, dict] = {
+    # DeepSeekMath, arXiv 2402.03300: per-sequence token mean.
+    "grpo": {"loss_type": "grpo"},
+    # Dr. GRPO, arXiv 2503.20783: no length and no deviation normalisation.
+    "dr_grpo": {"loss_type": "dr_grpo", "scale_rewards": "none"},
+    # DAPO, arXiv 2503.14476: token-level loss, higher upper clip.
+    "dapo": {"loss_type": "dapo", "epsilon_high": 0.28},
+    # GSPO, arXiv 2507.18071: importance ratio of whole sequences.
+    "gspo": {"loss_type": "grpo", "importance_sampling_level": "sequence"},
+    # GRPO-CARE, arXiv 2506.16141.
+    "care": {"loss_type": "grpo"},
+}
+
+
+class CareGRPOTrainer(GRPOTrainer):
+    """GRPOTrainer whose rewards carry the consistency bonus of a moving-average reference.
+
+    Arguments:
+        care: numbers of the bonus.
+        *args, **kwargs: as GRPOTrainer; the first reward function must be the accuracy reward.
+    """
+
+    def __init__(self, *args, care: Care, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.care = care
+        self._rewards: torch.Tensor | None = None
+        policy = self.accelerator.unwrap_model(self.model)
+        self.reference = copy.deepcopy(policy).eval().requires_grad_(False)
+        self.add_callback(SyncRefModelCallback(self.reference, self.accelerator))
+
+    def _calculate_rewards(self, *args, **kwargs):
+        # Gathered over processes already, group after group.
+        self._rewards = super()._calculate_rewards(*args, **kwargs)
+        return self._rewards
+
+    def _generate_and_score_completions(self, inputs):
+        output = super()._generate_and_score_completions(inputs)
+        likelihood = self.accelerator.gather(self._reference_likelihood(output))
+        group = self.num_generations if self.model.training else self.num_generations_eval
+        bonus = care_functions.consistency_bonus(
+            self._rewards[:, 0], likelihood, group, self.care
+        )
+        weighted = self._rewards * self.reward_weights.to(self._rewards.device)
+        advantages = care_functions.group_advantages(weighted.sum(1) + bonus, group)
+        local = len(output["advantages"])
+        first = self.accelerator.process_index * local
+        output["advantages"] = advantages[first : first + local]
+        mode = "train" if self.model.training else "eval"
+        self._metrics[mode]["care/bonus"].append(bonus.mean().item())
+        self._metrics[mode]["care/likelihood"].append(likelihood.mean().item())
+        return output
+
+    @torch.no_grad()
+    def _reference_likelihood(self, output: dict) -> torch.Tensor:
+        """(n,) clamped likelihood of each local completion's answer, given image and reasoning."""
+        completion_ids, completion_mask = output["completion_ids"], output["completion_mask"]
+        vision = {
+            name: output[name]
+            for name in ("pixel_values", "image_grid_thw", "num_images", "num_tiles",
+                         "pixel_attention_mask", "spatial_shapes", "image_sizes",
+                         "image_position_ids", "token_type_ids", "mm_token_type_ids")
+            if name in output
+        }
+        logps, _, _ = self._get_per_token_logps_and_entropies(
+            self.reference,
+            torch.cat([output["prompt_ids"], completion_ids], 1),
+            torch.cat([output["prompt_mask"], completion_mask], 1),
+            completion_ids.shape[1],
+            **vision,
+        )
+        mask = torch.zeros_like(completion_mask, dtype=torch.bool)
+        for row, (ids, length) in enumerate(
+            zip(completion_ids.tolist(), completion_mask.sum(1).tolist(), strict=True)
+        ):
+            pieces = self._tokenizer.batch_decode([[token] for token in ids[:length]])
+            mask[row, :length] = torch.tensor(care_functions.answer_mask(pieces), dtype=torch.bool)
+        return care_functions.answer_likelihood(logps, mask, self.care.clamp)
+
+
+def train(
+    model,
+    processor,
+    items: Sequence[Item],
+    *,
+    steps: int,
+    objective: str = "care",
+    num_generations: int = 8,
+    completions_per_step: int = 64,
+    learning_rate: float = 1e-4,
+    temperature: float = 1.0,
+    max_new_tokens: int = 40,
+    care: Care | None = None,
+    seed: int = 0,
+    work_dir: str | os.PathLike | None = None,
+    label: str = "grpo",
+):
+    """Train a model on its own sampled answers.
+
+    Arguments:
+        model: changed in place.
+        processor: its processor.
+        items: training items, passed over as often as the steps need.
+        steps: optimiser steps.
+        objective: a key of `OBJECTIVES`.
+        num_generations: completions an item (a group).
+        completions_per_step: completions a step; a multiple of `num_generations`.
+        learning_rate: constant after a warm-up of 5% of the steps.
+        temperature: of the sampled completions.
+        max_new_tokens: longest completion.
+        care: numbers of the consistency bonus, used by the objective `care`.
+        seed: of the order of items and of sampling.
+        work_dir: where the trainer may write; nothing is kept there.
+        label: what the progress lines call this training.
+
+    Returns:
+        `(model, history)`: the trained model in evaluation mode, and the trainer's log, one row a
+        twentieth of the steps.
+
+    Raises:
+        UserError: unknown objective, no items, sizes that do not fit, or a loss that is not finite.
+    """
+    if objective not in OBJECTIVES:
+        raise UserError(f"objective {objective!r} is unknown: use one of {', '.join(OBJECTIVES)}")
+    if not items:
+        raise UserError("RL needs at least one training item: none was given")
+    if completions_per_step % num_generations:
+        raise UserError(
+            f"completions_per_step {completions_per_step} must be a multiple of num_generations "
+            f"{num_generations}"
+        )
+    if steps == 0:
+        return model, []
+    care = care or Care()
+    arguments = {
+        "model": model,
+        "reward_funcs": [accuracy_reward, format_reward],
+        "args": GRPOConfig(
+            output_dir=str(work_dir or tempfile.gettempdir()),
+            per_device_train_batch_size=progress.share(
+                completions_per_step, "completions_per_step"
+            ),
+            num_generations=num_generations,
+            max_steps=steps,
+            learning_rate=learning_rate,
+            lr_scheduler_type="constant_with_warmup",
+            warmup_steps=0.05,
+            max_grad_norm=5.0,
+            beta=0.0,
+            temperature=temperature,
+            max_completion_length=max_new_tokens,
+            ref_model_mixup_alpha=1 - care.ema_decay,
+            ref_model_sync_steps=care.ema_every,
+            logging_steps=max(1, steps // 20),
+            logging_nan_inf_filter=False,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            seed=seed,
+            data_seed=seed,
+            bf16=torch.cuda.is_available(),
+            activation_checkpointing=False,
+            use_cpu=not torch.cuda.is_available(),
+            **OBJECTIVES[objective],
+        ),
+        "train_dataset": to_dataset(items),
+        "processing_class": processor,
+    }
+    if objective == "care":
+        trainer = CareGRPOTrainer(**arguments, care=care)
+    else:
+        trainer = GRPOTrainer(**arguments)
+    progress.attach(trainer, label)
+    trainer.train()
+    progress.restore(trainer.model)
+    history = [row for row in trainer.state.log_history if "reward" in row]
+    if not all(math.isfinite(row["loss"]) for row in history):
+        raise UserError("RL loss is not finite: lower learning_rate")
+    return trainer.model.eval(), history

@@ -1,0 +1,92 @@
+"""One line of progress on stderr for trainings and samplings that take more than a few seconds.
+
+`pytest tests/test_sft.py` sees it at work.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from transformers import PrinterCallback, Trainer, TrainerCallback
+
+from medrl_core.errors import UserError
+
+EVERY_SECONDS = 5.0
+
+
+class ProgressLines(TrainerCallback):
+    """Says every few seconds what is trained, how far it is and what is left.
+
+    Arguments:
+        label: what is trained, e.g. `rl phantom-blood seed 0`.
+    """
+
+    def __init__(self, label: str):
+        self.label = label
+        self.started = self.said = time.monotonic()
+        self.note = ""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.started = self.said = time.monotonic()
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        shown = {name: logs[name] for name in ("loss", "reward") if name in (logs or {})}
+        self.note = "".join(f", {name} {float(value):.3f}" for name, value in shown.items())
+
+    def on_step_end(self, args, state, control, **kwargs):
+        now = time.monotonic()
+        if now - self.said < EVERY_SECONDS and state.global_step < state.max_steps:
+            return
+        self.said = now
+        if not state.is_world_process_zero:
+            return
+        spent = now - self.started
+        left = spent / state.global_step * (state.max_steps - state.global_step)
+        print(
+            f"{self.label}: step {state.global_step}/{state.max_steps}{self.note}, "
+            f"{spent:.0f} s, {left:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def share(total: int, name: str) -> int:
+    """This process's part of a step, so that a budget means the same on any number of processes.
+
+    Arguments:
+        total: sequences a step, over all processes that the launcher started.
+        name: of the setting, for the message.
+
+    Raises:
+        UserError: the processes cannot share it equally.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if total % processes:
+        raise UserError(f"{name} {total} must be a multiple of the {processes} processes")
+    return total // processes
+
+
+def attach(trainer: Trainer, label: str) -> None:
+    """Replace a trainer's own printing by progress lines.
+
+    Arguments:
+        trainer: made with `disable_tqdm=True`.
+        label: what is trained.
+    """
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(ProgressLines(label))
+
+
+def restore(model) -> None:
+    """Take TRL's patch off a trained model's forward.
+
+    The patch holds on to the model it was made for: a deep copy that kept it would generate with
+    the weights of the original.
+
+    Arguments:
+        model: a transformers or PEFT model that a TRL trainer has trained.
+    """
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    vars(base).pop("forward", None)

@@ -1,0 +1,63 @@
+"""Shared by all tests: the clone's top folder, and a toy project of two small notebooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from medrl_core import params
+
+ROOT = Path(__file__).resolve().parents[1]
+
+STUDY = """
+title: Toy
+label: toy data
+defaults: {seed: 3}
+runs:
+  02_support: {model: some-model, k: 4}
+  06_boundary: {arms: "run:02_support"}
+"""
+# Notebook 06 takes another K than 02 does.
+RESULTS = """
+from medrl_core.report.results import Results
+res = Results(out, notebook="toy", study=study)
+res.number("k", {k}, unit="items")
+res.data_hash("toy", "d0", "phantom")
+res.save()
+"""
+
+
+def parameters_cell(notebook: str) -> str:
+    """Return the source of a parameters cell with the notebook's defaults."""
+    values = {**params.defaults(notebook), "out": f"runs/dev/{notebook}"}
+    return "\n".join(f"{name} = {value!r}" for name, value in values.items())
+
+
+def write_notebook(notebook: str, code: str) -> Path:
+    """Write notebooks/NOTEBOOK.ipynb: a title, the parameters cell and one cell of code."""
+    cells = [
+        new_markdown_cell(f"# Toy {notebook}", id="title"),
+        new_code_cell(
+            parameters_cell(notebook), id="parameters", metadata={"tags": ["parameters"]}
+        ),
+        new_code_cell(code, id="code"),
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    path = Path("notebooks", f"{notebook}.ipynb")
+    nbformat.write(new_notebook(cells=cells, metadata=kernel), path)
+    return path
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in a temporary folder, and the current folder: study `toy` of two notebooks."""
+    monkeypatch.chdir(tmp_path)
+    Path("notebooks/studies").mkdir(parents=True)
+    Path("notebooks/studies/toy.yaml").write_text(STUDY)
+    Path("Snakefile").symlink_to(ROOT / "Snakefile")
+    for notebook, k in (("02_support", "k"), ("06_boundary", "support_k")):
+        write_notebook(notebook, RESULTS.format(k=k))
+    return tmp_path

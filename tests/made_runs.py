@@ -1,0 +1,103 @@
+"""Small run folders that hold whatever the chapters ask for; for tests of the book."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from medrl_core import params
+from medrl_core.report import figures, provenance, scoreboard
+from medrl_core.report.results import Results
+
+ROOT = Path(__file__).resolve().parents[1]
+COLUMNS = re.compile(r"columns=\[(.*?)\]", re.S)
+CALL = re.compile(r'(number|table|figure)\("(\d\d_\w+)",\s*"(\w+)"')
+HOSTILE = "<script>alert(1)</script> | {{ x }} `a` [b](c) # $d$\n:::"
+
+
+def asked() -> dict[str, dict[str, set[str]]]:
+    """Return notebook -> kind -> names that the chapters and the claims ask for."""
+    found = {name: {"number": set(), "table": set(), "figure": set()} for name in params.NOTEBOOKS}
+    for chapter in (ROOT / "book").glob("*.md"):
+        for kind, notebook, name in CALL.findall(chapter.read_text()):
+            found[notebook][kind].add(name)
+    for claim in scoreboard.read_claims(ROOT / "data/claims.yaml"):
+        found[claim.run]["number"].add(claim.decides.number)
+    return found
+
+
+def asked_columns() -> list[str]:
+    """Return the columns that chapters name for their tables."""
+    texts = [chapter.read_text() for chapter in sorted((ROOT / "book").glob("*.md"))]
+    return [
+        name for t in texts for call in COLUMNS.findall(t) for name in re.findall(r'"(\w+)"', call)
+    ]
+
+
+def write_run(folder: Path, study: str, notebook: str, origin: str = "phantom") -> None:
+    """Write a complete run folder: results, figures, executed notebook and manifest."""
+    names = asked()[notebook]
+    res = Results(folder, notebook=notebook, study=study)
+    frame = pd.DataFrame(
+        {
+            "answer_format": ["open", "mcq"],
+            "dataset": ["bloodmnist", HOSTILE],
+            "metric": ["acc@1", "pass@k"],
+            "value": [0.5, 0.25],
+            "low": [0.4, 0.2],
+            "high": [0.6, 0.3],
+            "n": [40, 50],
+            "extra": [0.123456, None],
+        }
+    )
+    for column in asked_columns():
+        frame[column] = "text"
+    for name in names["number"]:
+        res.number(name, 0.2, low=0.15, high=0.25, n=60, unit="points")
+    for name in names["table"]:
+        res.table(name, frame)
+    drawn = frame.assign(dataset=["bloodmnist", "other"])
+    for name in names["figure"]:
+        fig = figures.points(drawn, zero=True)
+        res.figure(fig, name, drawn, alt=f'Dots: "{name}", a <b>tag</b> & 2 intervals.')
+    res.data_hash("bloodmnist", "0" * 32, origin)
+    res.model_hash("base", "a" * 64)
+    res.save()
+    cells = [
+        new_markdown_cell(f"# Notebook {notebook}", id="title"),
+        new_code_cell("k = 4", id="parameters", metadata={"tags": ["parameters"]}),
+        new_code_cell(
+            "print(k)",
+            id="code",
+            execution_count=1,
+            outputs=[
+                new_output("stream", name="stdout", text="4\n"),
+                new_output("stream", name="stderr", text="a warning that no reader needs\n"),
+            ],
+        ),
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new_notebook(cells=cells, metadata=kernel), folder / "executed.ipynb")
+    manifest = provenance.Manifest(
+        study=study,
+        label="made for a test",
+        notebook=notebook,
+        command=f"medrl run {notebook} --study {study}",
+        parameters={"k": 4},
+        seeds=[0],
+        commit="0123456789abcdef",
+        dirty=False,
+        sources={},
+        data_hashes={"bloodmnist": "0" * 32},
+        model_hashes={"base": "a" * 64},
+        packages={"python": "3.11"},
+        hardware={"cores": 2},
+        started="2026-03-01T00:00:00+00:00",
+        wall_seconds=3.0,
+        peak_memory_mb=100,
+    )
+    provenance.write(manifest, folder)

@@ -1,0 +1,228 @@
+"""The book is put together from runs: each number with its study, no blanks, all text escaped."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from made_runs import HOSTILE, ROOT, write_run
+from medrl_core import params
+from medrl_core.errors import UserError
+from medrl_core.report import book, results
+from medrl_core.report.chapter import Chapter
+from medrl_core.report.myst import escape
+
+EVERY = list(params.NOTEBOOKS)
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone without runs: the real chapters, claims and configuration."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "book").symlink_to(ROOT / "book")
+    (tmp_path / "_config.yml").symlink_to(ROOT / "_config.yml")
+    (tmp_path / "data").mkdir()
+    for name in ("claims.yaml", "published.yaml", "recorded.yaml"):
+        (tmp_path / "data" / name).symlink_to(ROOT / "data" / name)
+    return tmp_path
+
+
+def chapter(clone: Path) -> Chapter:
+    return Chapter("toy", clone / "runs", clone / "data/records")
+
+
+def test_a_number_carries_interval_unit_and_study(clone: Path) -> None:
+    write_run(Path("runs/toy/02_support"), "toy", "02_support")
+    text = chapter(clone).number("02_support", "h2")
+    assert text == "[+20.0 &#91;+15.0, +25.0&#93; points]{.number} [toy]{.study}"
+
+
+def test_a_missing_number_of_a_run_is_an_error_of_one_line(clone: Path) -> None:
+    write_run(Path("runs/toy/02_support"), "toy", "02_support")
+    with pytest.raises(UserError, match="no number 'h22'; there: ") as error:
+        chapter(clone).number("02_support", "h22")
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_not_run_says_so_with_the_command_and_takes_no_other_study(clone: Path) -> None:
+    write_run(Path("runs/toy/02_support"), "toy", "02_support")
+    one = chapter(clone)
+    for text in (
+        one.number("02_support", "h2", study="medmnist"),
+        one.figure("02_support", "passk", study="medmnist"),
+        one.table("02_support", "failures", "caption", study="medmnist"),
+    ):
+        assert "not run (`medrl run 02_support --study medmnist`) [medmnist]{.study}" in text
+        assert "20.0" not in text
+
+
+def test_the_label_of_the_study_comes_from_its_runs(clone: Path) -> None:
+    assert chapter(clone).about() == "[toy]{.study} not run yet"
+    write_run(Path("runs/toy/02_support"), "toy", "02_support")
+    assert chapter(clone).about() == "[toy]{.study} made for a test"
+
+
+def test_a_record_is_read_from_the_records_only(clone: Path) -> None:
+    write_run(Path("runs/medmnist/02_support"), "medmnist", "02_support")
+    assert "not run" in chapter(clone).number("02_support", "h2", study="medmnist")
+    write_run(Path("data/records/medmnist/02_support"), "medmnist", "02_support")
+    assert "[medmnist]" in chapter(clone).number("02_support", "h2", study="medmnist")
+
+
+def test_a_rebuilt_file_is_called_rebuilt_and_an_official_one_is_not(clone: Path) -> None:
+    folder = Path("data/records/medmnist/02_support")
+    write_run(folder, "medmnist", "02_support", origin="unverified")
+    one = chapter(clone)
+    rebuilt = one.table("02_support", "failures", "caption", study="medmnist")
+    assert "BloodMNIST &#40;rebuilt&#41;" in rebuilt
+    assert "BloodMNIST &#40;rebuilt&#41;" in one.real_data("02_support")
+    for text in (rebuilt, one.number("02_support", "h2", study="medmnist"), one.judged("H2")):
+        assert "[medmnist, partly rebuilt]{.study}" in text
+    write_run(folder, "medmnist", "02_support", origin="official")
+    official = one.table("02_support", "failures", "caption", study="medmnist")
+    assert "rebuilt" not in official + one.real_data("02_support")
+    assert "bloodmnist: the official bytes" in one.real_data("02_support")
+
+
+def test_a_figure_has_alt_text_study_numbers_and_origin(clone: Path) -> None:
+    write_run(Path("runs/toy/02_support"), "toy", "02_support")
+    text = chapter(clone).figure("02_support", "passk", "A caption")
+    assert text.startswith("\n:::{figure} files/toy/02_support/figures/passk.svg\n:alt: ")
+    assert "[toy]{.study}" in text
+    assert "passk.csv" in text
+    assert "medrl run 02_support --study toy" in text
+    assert "0123456789ab" in text
+
+
+def test_a_record_without_pictures_shows_the_numbers(clone: Path) -> None:
+    folder = Path("data/records/medmnist/02_support")
+    write_run(folder, "medmnist", "02_support")
+    (folder / "figures/passk.svg").unlink()
+    text = chapter(clone).figure("02_support", "passk", study="medmnist")
+    assert "{figure}" not in text
+    assert "50.0% [40.0, 60.0]" in text
+
+
+@pytest.mark.parametrize("sign", list("<>|`*_[]{}()#$\\\"'&:"))
+def test_escaped_text_keeps_no_sign_that_means_something(sign: str) -> None:
+    assert escape(f"a{sign}b") == f"a&#{ord(sign)};b"
+
+
+def test_texts_from_data_cannot_become_markup(clone: Path) -> None:
+    write_run(Path("runs/toy/02_support"), "toy", "02_support")
+    text = chapter(clone).table("02_support", "failures", "caption")
+    assert escape(HOSTILE) in text
+    assert "<script>" not in text
+
+
+def test_an_unknown_column_or_function_names_the_chapter(clone: Path) -> None:
+    write_run(Path("runs/toy/02_support"), "toy", "02_support")
+    one = chapter(clone)
+    with pytest.raises(UserError, match=r"x\.md: .*has no column 'nope'"):
+        book.render("{{ table('02_support', 'failures', 'c', columns=['nope']) }}", "x.md", one)
+    with pytest.raises(UserError, match=r"x\.md: 'nunber' is undefined"):
+        book.render("{{ nunber('02_support', 'h2') }}", "x.md", one)
+    with pytest.raises(UserError, match="'02_suport', which does not exist"):
+        book.render("{{ number('02_suport', 'h2') }}", "x.md", one)
+
+
+def test_published_numbers_name_their_source(clone: Path) -> None:
+    one = chapter(clone)
+    assert one.published("medmnist", "BreastMNIST") == "86.3% {cite}`yang2023`"
+    assert one.published("vqa", "SLAKE") == "88% {cite}`jeddi2026`"
+    with pytest.raises(UserError, match="vqa has no value 'SLAK'"):
+        one.published("vqa", "SLAK")
+
+
+def test_published_numbers_have_an_entry_in_the_bibliography() -> None:
+    groups = yaml.safe_load((ROOT / "data/published.yaml").read_text())
+    bibliography = (ROOT / "book/references.bib").read_text()
+    for group in groups.values():
+        assert f"{{{group['source']}," in bibliography
+
+
+def test_a_failed_assembly_leaves_the_old_stage(clone: Path) -> None:
+    Path("stage").mkdir()
+    Path("stage/old").touch()
+    write_run(Path("runs/toy/02_support"), "toy", "02_support")
+    content = results.read("runs/toy/02_support")
+    del content["figures"]["passk"]
+    Path("runs/toy/02_support/results.json").write_text(results.json.dumps(content))
+    with pytest.raises(UserError, match="no figure 'passk'"):
+        book.assemble("toy", Path("stage"))
+    assert [path.name for path in clone.glob("*stage*")] == ["stage"]
+    assert Path("stage/old").exists()
+
+
+def test_executed_notebooks_lose_stderr_and_gain_their_origin(clone: Path) -> None:
+    write_run(Path("runs/toy/02_support"), "toy", "02_support")
+    book.assemble("toy", Path("stage"))
+    read = nbformat.read("stage/runs/02_support.ipynb", as_version=4)
+    names = [one.name for cell in read.cells for one in cell.get("outputs", [])]
+    assert names == ["stdout"]
+    assert "[toy]{.study}" in read.cells[1].source
+    assert "Make it again" in read.cells[-1].source
+    missing = Path("stage/runs/04_rl.md").read_text()
+    assert "medrl run 04_rl --study toy" in missing
+
+
+class Links(HTMLParser):
+    """Collects what a page loads from elsewhere and where it links to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.ids.add(found.get("id") or "")
+        if tag in ("script", "img", "iframe", "source") and found.get("src"):
+            self.loads.append(found["src"])
+        if tag == "link" and found.get("rel") in ("stylesheet", "preload", "icon", "modulepreload"):
+            self.loads.append(found["href"])
+        if tag == "a" and found.get("href"):
+            self.links.append(found["href"])
+
+
+def read_pages(html: Path) -> dict[Path, Links]:
+    pages = {}
+    for path in html.rglob("*.html"):
+        pages[path] = Links()
+        pages[path].feed(path.read_text())
+    return pages
+
+
+@pytest.mark.parametrize("state", ["nothing run", "all run"])
+def test_the_book_builds_without_a_warning_and_asks_nobody(clone: Path, state: str) -> None:
+    if state == "all run":
+        for name in EVERY:
+            write_run(Path("runs/toy") / name, "toy", name)
+            write_run(Path("data/records/medmnist") / name, "medmnist", name, "unverified")
+    book.assemble("toy", Path("_build/stage"))
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", "_build/stage"]
+    command += ["--path-output", ".", "-n", "-W", "--keep-going"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    pages = read_pages(Path("_build/html"))
+    assert len(pages) > 25
+    for path, page in pages.items():
+        outside = [url for url in page.loads if url.startswith(("http", "//"))]
+        assert not outside, f"{path} loads {outside}"
+        for link in page.links:
+            if link.startswith(("http", "mailto", "javascript")):
+                continue
+            target, _, anchor = link.partition("#")
+            there = (path.parent / target).resolve() if target else path
+            assert there.exists(), f"{path} links to {link}"
+            if anchor and there in pages:
+                assert anchor in pages[there].ids, f"{path} links to {link}"
+        text = path.read_text()
+        assert "alert(1)</script>" not in text

@@ -1,0 +1,266 @@
+"""`medrl score A B`, `medrl diagnose` and `medrl probe`, and what each of them refuses.
+
+The model is tiny and random, so that nothing here rests on what it answers.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import tiny
+from medrl_core import cli
+from medrl_core.measure import probe
+from medrl_core.measure.rollouts import COLUMNS, RolloutStore
+from medrl_core.models import hub
+from medrl_core.report import scores as module
+from test_score import rollouts
+
+
+def medrl(*words):
+    return CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+def said(*words) -> str:
+    done = medrl(*words)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def refused(*words) -> str:
+    """The one line of a refusal; progress of loading a model may stand before it."""
+    done = medrl(*words)
+    assert done.exit_code == 2, done.output
+    assert done.stdout == "" and "Traceback" not in done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("medrl: ")
+    return line
+
+
+def keep(folder: Path, *groups) -> Path:
+    """A folder with rollouts of the helper of test_score."""
+    more = {"seed": 0, "text": "", "n_tokens": 1, "logprob": -1.0, "model": "m"}
+    rows = [more | row for group in groups for row in group]
+    RolloutStore(folder).append([{name: row[name] for name in COLUMNS} for row in rows])
+    return folder
+
+
+def many(dataset, greedy, samples, n=12, **more):
+    """The same answers to n items of a data set; the gold answer is A."""
+    return [
+        row for i in range(n)
+        for row in rollouts(f"{dataset}/test/{i}", greedy, samples, dataset=dataset, **more)
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return hub.save(*tiny.build(), tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def items(tmp_path_factory):
+    """A JSONL file of the official kit's format: two questions, an mcq and an open one."""
+    folder = tmp_path_factory.mktemp("items")
+    for index, item in enumerate(tiny.items("open", 2)):
+        item.images[0].save(folder / f"{index}.png")
+    choice = {"options": {"A": "cat", "B": "dog"}, "answer_label": "B", "answer": "dog"}
+    lines = [
+        {"dataset_name": name, "dataset_index": 0, "image_paths": [f"{i}.png"]}
+        | {"question": "Is it?"} | answer
+        for i, (name, answer) in enumerate([("toy", choice), ("plain", {"answer": "yes"})])
+    ]
+    (folder / "items.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    return folder / "items.jsonl"
+
+
+def test_score_writes_three_equal_files_and_tells_the_last_k(tmp_path):
+    folder = keep(tmp_path, many("d", "A", ["A", "A", "B"]), many("e", "B", ["B", "B", "B"]))
+    text = said("score", folder)
+    table = pd.read_parquet(folder / "scores.parquet")
+    assert sorted(set(table.k)) == [0, 1, 2, 3]
+    as_csv = pd.read_csv(folder / "scores.csv")
+    pd.testing.assert_frame_equal(as_csv, table, check_dtype=False)
+    as_json = pd.DataFrame(json.loads((folder / "scores.json").read_text()))
+    pd.testing.assert_frame_equal(as_json[table.columns], table, check_dtype=False)
+    assert not list(folder.glob(".*"))
+    lines = text.splitlines()
+    assert lines[0] == "m, mcq, temperature=1.0,top_p=1.0,top_k=0"
+    assert "Pass@3" in lines[1] and "Acc@1" in lines[1] and "excess support@3" in lines[1]
+    assert lines[2].split()[:4] == ["all", "items", "24", "50.0%"]
+    assert lines[3].split()[:3] == ["d", "12", "100.0%"]
+
+
+def test_score_keeps_models_formats_and_samplings_apart(tmp_path):
+    hot = {"decoding": "temperature=2,top_p=1,top_k=0"}
+    folder = keep(
+        tmp_path,
+        many("d", "A", ["A", "B"]),
+        [row | hot for row in many("d", "-", ["B", "B"])],
+        many("q", "A", ["A"], answer_format="open"),
+        many("d", "B", ["B", "B"], model="other", model_hash="h2"),
+    )
+    said("score", folder)
+    table = pd.read_csv(folder / "scores.csv")
+    overall = table[(table.scope == "overall") & table.metric.isin(["acc@1", "gap@k"])]
+    kinds = overall.groupby(["model", "answer_format", "decoding", "k"]).value.last()
+    first = "temperature=1.0,top_p=1.0,top_k=0"
+    # The greedy answers of the model count beside both of its samplings: Pass@2 less Acc@1.
+    assert kinds["m", "mcq", first, 2] == 0
+    assert kinds["m", "mcq", hot["decoding"], 2] == -1
+    assert kinds["m", "open", first, 1] == 0
+    assert kinds["other", "mcq", first, 2] == 0
+
+
+def test_equal_weights_under_two_names_are_one_model(tmp_path):
+    copied = [row | {"model": "copy", "sample_index": 1} for row in many("d", "-", ["B"])]
+    folder = keep(tmp_path, many("d", "A", ["A"]), copied)
+    said("score", folder)
+    table = pd.read_csv(folder / "scores.csv")
+    assert set(table.model) == {"copy"} and set(table.k) == {0, 1, 2}
+
+
+def test_nothing_is_half_written(tmp_path, monkeypatch):
+    folder = keep(tmp_path, many("d", "A", ["A"]))
+
+    def full(self, *args, **kwargs):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(pd.DataFrame, "to_json", full)
+    with pytest.raises(OSError, match="no space"):
+        module.score_folder(folder)
+    assert [path.name for path in folder.iterdir()] == ["rollouts"]
+
+
+def test_two_folders_are_compared_item_by_item(tmp_path):
+    a = keep(tmp_path / "a", many("d", "A", ["A"]), many("e", "A", ["B"]))
+    b = keep(tmp_path / "b", many("d", "B", ["A"], model="n", model_hash="h2"),
+             many("e", "A", ["B"], n=10, model="n", model_hash="h2"))
+    lines = said("score", a, b).splitlines()
+    assert lines[0] == "mcq, items of one side only: 2"
+    assert lines[1].startswith("A: m, ") and lines[2].startswith("B: n, ")
+    assert len(lines) == 4 + 6  # all items, d and e, each with Acc@1 and Pass@1
+    d = next(line for line in lines if line.split()[0] == "d" and "Acc@1" in line)
+    # Twelve items differ the same way: p = 2 / 2^12 = 0.0005; six tests.
+    assert d.split()[1:] == ["12", "Acc@1", "+100.0", "[+100.0,", "+100.0]", "0.0005", "0.0029"]
+
+
+def test_folders_that_cannot_be_compared_are_refused(tmp_path):
+    a = keep(tmp_path / "a", many("d", "A", ["A"]))
+    two = keep(tmp_path / "two", many("d", "A", ["A"]), many("d", "A", ["A"], model_hash="h2"))
+    opened = keep(tmp_path / "open", many("d", "A", ["A"], answer_format="open"))
+    assert "holds several models" in refused("score", a, two)
+    assert "share no answer format" in refused("score", a, opened)
+    assert "there are no rollouts at" in refused("score", a, tmp_path / "nowhere")
+
+
+def test_diagnose_says_one_sentence_a_data_set(tmp_path):
+    folder = keep(
+        tmp_path,
+        many("sharp", "B", ["A", "A"], n_options=4),
+        many("weak", "B", ["B", "B"], n_options=4),
+        many("done", "A", ["A", "A"], n_options=4),
+    )
+    lines = said("diagnose", folder, "-k", 2).splitlines()
+    assert lines[-1] == str(folder / "diagnosis.json")
+    found = {line.split(" ")[0]: line for line in lines[:-1]}
+    assert {name: line.split("): ")[1].split(",")[0] for name, line in found.items()} == {
+        "sharp": "sharpen", "weak": "bridge", "done": "stop"}
+    assert found["weak"].endswith("because excess support -0.78 [-0.78, -0.78] lies under 0.2.")
+    told = json.loads((folder / "diagnosis.json").read_text())
+    assert (told["k"], told["tau_support"], told["delta_gap"]) == (2, 0.2, 0.1)
+    assert [row["dataset"] for row in told["decisions"]] == ["done", "sharp", "weak"]
+    loose = said("diagnose", folder, "-k", 2, "--delta-gap", 0).splitlines()
+    assert "): sharpen, because" in loose[0]  # a gap of nothing reaches a threshold of nothing
+
+
+@pytest.mark.parametrize(("words", "why"), [
+    (["-k", 8], "Pass@8 needs as many samples"),
+    (["-k", 2, "--tau-support", 1.5], "tau_support must lie in [0, 1]"),
+])
+def test_diagnose_refuses_and_writes_nothing(tmp_path, words, why):
+    folder = keep(tmp_path, many("d", "A", ["A", "B"]))
+    assert why in refused("diagnose", folder, *words)
+    assert not (folder / "diagnosis.json").exists()
+    missing = keep(tmp_path / "sampled", many("d", "-", ["A", "B"]))
+    assert "lack" in refused("diagnose", missing, "-k", 2)
+
+
+def test_evaluate_then_score_and_diagnose(model, items, tmp_path):
+    out = tmp_path / "out"
+    words = ["evaluate", "--model", model, "--items", items, "--out", out, "--max-new-tokens", 4]
+    first = said(*words, "-k", 1)
+    assert f"{model}, mcq," in first and f"{model}, open," in first
+    assert "Pass@2" in said(*words, "-k", 2)  # goes on where it stopped
+    assert len(pd.read_parquet(out / "rollouts.parquet")) == 2 * 3
+    assert "undecided" in said("diagnose", out, "-k", 2)  # one image tells nothing for sure
+    kept = (out / "rollouts.parquet").read_bytes()
+    assert "seed 0, asked for is seed 1" in refused(*words, "-k", 2, "--seed", 1)
+    reworded = items.with_name("reworded.jsonl")
+    reworded.write_text(items.read_text().replace("Is it?", "Was it?"))
+    words[words.index(items)] = reworded
+    assert "other wordings" in refused(*words, "-k", 2)
+    assert (out / "rollouts.parquet").read_bytes() == kept
+
+
+@pytest.mark.parametrize(("change", "why"), [
+    (("--model", "no/such/model"), "model 'no/such/model' cannot be loaded"),
+    (("--items", "nowhere.jsonl"), "nowhere.jsonl cannot be read"),
+    (("--temperature", "0"), "temperature 0.0: must be above 0"),
+    (("--top-p", "2"), "top_p 2.0"),
+])
+def test_evaluate_refuses_before_it_writes(model, items, tmp_path, monkeypatch, change, why):
+    monkeypatch.chdir(tmp_path)
+    words = ["evaluate", "--model", model, "--items", items, "--out", "out", *change]
+    assert why in refused(*words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_that_is_a_file_is_refused(model, items, tmp_path):
+    (tmp_path / "file").touch()
+    words = ["evaluate", "--model", model, "--items", items, "--out", tmp_path / "file"]
+    assert "is a file: name a folder" in refused(*words)
+
+
+def test_probe_prints_both_probes_with_intervals(model):
+    words = ["--data", "phantom-breast", "--n-train", 24, "--n-test", 12]
+    text = said("probe", "--model", model, *words)
+    assert text.splitlines()[0] == f"{model} on phantom-breast (phantom), 12 test images"
+    header, *rows = text.splitlines()[1:]
+    assert header.split() == ["metric", "linear", "knn", "commonest", "class"]
+    assert [row.split()[0] for row in rows] == ["accuracy", "auc", "balanced_accuracy", "ece"]
+    assert all(row.count("[") == 2 for row in rows[:3]) and "[" not in rows[3]
+    assert text != said("probe", "--model", "pixels", *words)
+
+
+@pytest.mark.parametrize(("words", "why"), [
+    (["--model", "pixels", "--data", "phantom-liver"], "liver"),
+    (["--model", "pca:9999", "--data", "phantom-breast"], "number of components"),
+    (["--model", "random", "--data", "phantom-breast", "--layer", "top"], "layer 'top'"),
+])
+def test_probe_refuses(words, why):
+    assert why in refused("probe", *words, "--n-train", 24, "--n-test", 12)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_metric_intervals_agree_with_metrics_on_drawn_images(task):
+    rng = np.random.default_rng(1)
+    n, classes = 40, {"binary": 2, "multiclass": 3, "multilabel": 3}[task]
+    labels = rng.integers(2, size=(n, 3)) if task == "multilabel" else rng.integers(classes, size=n)
+    scores = rng.random((n, classes)).round(1)  # with ties
+    if task != "multilabel":
+        scores = (scores + 0.05) / (scores + 0.05).sum(axis=1, keepdims=True)
+    found = probe.metric_intervals(scores, labels, task, draws=100, seed=5).set_index("metric")
+    assert dict(found.value) == probe.metrics(scores, labels, task)
+    weights = np.random.default_rng(5).multinomial(n, np.full(n, 1 / n), 100)
+    drawn = [np.repeat(np.arange(n), row) for row in weights]
+    again = pd.DataFrame(probe.metrics(scores[rows], labels[rows], task) for rows in drawn)
+    for name in ("accuracy", "auc", "balanced_accuracy"):
+        expected = again[name].quantile([0.025, 0.975])
+        assert tuple(found.loc[name, ["low", "high"]]) == pytest.approx(tuple(expected)), name
+    assert found.loc["ece", ["low", "high"]].isna().all()

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+import tiny
+from medrl_core.data.prompts import messages, target_text
+from medrl_core.errors import UserError
+from medrl_core.train import sft
+
+
+def test_loss_is_on_the_completion_alone(monkeypatch):
+    model, processor = tiny.build()
+    items = [*tiny.items("open", 2), *tiny.items("mcq", 2)]
+    seen = []
+
+    class Spy(sft.SFTTrainer):
+        def compute_loss(self, model, inputs, *args, **kwargs):
+            seen.append({name: value.clone() for name, value in inputs.items()})
+            return super().compute_loss(model, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(sft, "SFTTrainer", Spy)
+    sft.train(model, processor, items, steps=1, batch_size=4)
+    (batch,) = seen
+    found = set()
+    for ids, labels, mask in zip(
+        batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True
+    ):
+        ids, labels = ids[mask.bool()], labels[mask.bool()]
+        learned = labels != -100
+        assert torch.equal(ids[learned], labels[learned])
+        start = int(learned.int().argmax())
+        found.add((tuple(ids[:start].tolist()), processor.tokenizer.decode(labels[start:])))
+        assert learned[start:].all()
+    assert not (batch["labels"][batch["attention_mask"] == 0] != -100).any()
+    for item in items:
+        text = processor.apply_chat_template(
+            messages(item), tokenize=False, add_generation_prompt=True
+        )
+        prompt = processor(text=[text], images=list(item.images))["input_ids"][0]
+        completions = [done for start, done in found if list(start) == list(prompt)]
+        assert completions, "the prompt is not that of the evaluation"
+        assert all(
+            done.rstrip("\n") in {f"{target_text(item, v)}<|im_end|>" for v in range(3)}
+            for done in completions
+        )
+
+
+def test_loss_falls_on_a_toy_set_and_progress_is_told(capsys):
+    model, processor = tiny.build()
+    model, history = sft.train(
+        model, processor, tiny.items("open", 4), steps=30, batch_size=4, learning_rate=1e-2,
+        label="toy",
+    )
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    assert len(history) == 10
+    assert not model.training
+    assert "toy: step 30/30, loss" in capsys.readouterr().err
+
+
+def test_equal_seeds_give_equal_weights():
+    def weights(seed):
+        model, processor = tiny.build()
+        sft.train(model, processor, tiny.items("open", 8), steps=3, batch_size=4, seed=seed)
+        return tiny.weights(model)
+
+    first = weights(1)
+    assert tiny.same(first, weights(1))
+    assert not tiny.same(first, weights(2))
+
+
+def test_an_adapter_leaves_the_base_weights():
+    model, processor = tiny.build()
+    before = tiny.weights(model)
+    adapted, _ = sft.train(
+        model, processor, tiny.items("open", 4), steps=2, batch_size=4, lora=True
+    )
+    after = {
+        name.removeprefix("base_model.model.").replace(".base_layer", ""): value
+        for name, value in tiny.weights(adapted).items()
+        if "lora_" not in name
+    }
+    assert tiny.same(before, after)
+    ups = [value for name, value in tiny.weights(adapted).items() if "lora_B" in name]
+    assert ups and all(value.any() for value in ups[:1])
+
+
+def test_a_loss_that_is_not_finite_is_refused():
+    model, processor = tiny.build()
+    with pytest.raises(UserError, match="SFT loss is not finite: lower learning_rate"):
+        sft.train(
+            model, processor, tiny.items("open", 4), steps=4, batch_size=4, learning_rate=1e30
+        )
+
+
+def test_no_items_and_no_steps():
+    model, processor = tiny.build()
+    before = tiny.weights(model)
+    with pytest.raises(UserError, match="at least one training item"):
+        sft.train(model, processor, [], steps=1)
+    same, history = sft.train(model, processor, tiny.items("open", 2), steps=0)
+    assert same is model and history == [] and tiny.same(before, tiny.weights(model))
