@@ -1,0 +1,140 @@
+"""The labs' checks know right answers, say what is likely wrong with others, and tell no answer."""
+
+from __future__ import annotations
+
+from math import comb
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medrl_core.report.checks import compare, support
+from medrl_core.report.checks.compare import NotYet
+
+
+def hint(check, *arguments) -> str:
+    """Return the one line that a check fails with."""
+    with pytest.raises(NotYet) as caught:
+        check(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_hint_is_shown_without_a_traceback():
+    assert NotYet("try again")._render_traceback_() == ["Not yet: try again"]
+
+
+def test_functions_are_compared_case_by_case():
+    cases = [(1,), (2,)]
+    compare.function(lambda x: x + 1, lambda x: x + 1, cases)
+    assert "too large" in hint(compare.function, lambda x: x + 9, lambda x: x + 1, cases)
+    assert "too small" in hint(compare.function, lambda x: 0, lambda x: x + 1, cases)
+    assert hint(compare.function, lambda x: None, lambda x: x, cases) == compare.NOTHING
+    assert hint(compare.function, ..., lambda x: x, cases) == compare.STILL_BLANK
+    assert "without brackets" in hint(compare.function, 3.0, lambda x: x, cases)
+    stopped = hint(compare.function, lambda x: 1 / 0, lambda x: x, cases)
+    assert "(1) your function stops: ZeroDivisionError" in stopped.replace("(1,)", "(1)")
+    missing = hint(compare.function, {1: 2}.get, lambda x: x + 1, cases)
+    assert "every path" in missing
+    knows = {"you forgot one": lambda x: x}
+    assert hint(compare.function, lambda x: x, lambda x: x + 1, cases, knows) == "you forgot one"
+
+
+@pytest.mark.parametrize(
+    ("answer", "right", "said"),
+    [
+        (..., 1, "still there"),
+        (2, 1, "too large"),
+        ("a", 1, "a number is asked for"),
+        ([1.0], [1.0, 2.0], "of shape (1,), and (2,) is asked for"),
+        ([1.0, 3.0], [1.0, 2.0], "wrong in some of its entries"),
+        ("stop", "bridge", "another decision"),
+        ({"a": "stop"}, {"a": "bridge"}, "not right yet"),
+        (float("nan"), 1.0, "nan"),
+    ],
+)
+def test_values_of_all_kinds_are_compared(answer, right, said):
+    told = hint(compare.value, answer, right)
+    assert said in told
+    compare.value(right, right)
+
+
+def test_names_are_compared_in_any_order():
+    compare.names(["b", "a"], ["a", "b"], {})
+    compare.names(np.array(["b", "a"]), ["a", "b"], {})
+    assert "a list of names" in hint(compare.names, "a", ["a"], {})
+    assert hint(compare.names, ["c"], ["a"], {"not c": ["c"]}) == "not c"
+
+
+EXCESS = pd.DataFrame(
+    {
+        "dataset": ["sure", "maybe", "none"],
+        "value": [0.5, 0.1, -0.5],
+        "low": [0.3, -0.1, -0.7],
+        "high": [0.7, 0.3, 0.2],
+    }
+)
+
+
+def plug_in(n, c, k):
+    return 1 - (1 - c / n) ** k
+
+
+def weight(c, n, p):
+    return comb(n, c) * p**c * (1 - p) ** (n - c)
+
+
+def by_row(values, images, rng):
+    return rng.choice(values, len(values)).mean()
+
+
+def by_image(values, images, rng):
+    names = np.unique(images)
+    return np.concatenate([values[images == n] for n in rng.choice(names, len(names))]).mean()
+
+
+def each_once(values, images, rng):
+    names = rng.permutation(np.unique(images))
+    return np.concatenate([values[images == n] for n in names]).mean()
+
+
+def one_image(values, images, rng):
+    return values[images == rng.choice(images)].mean()
+
+
+@pytest.mark.parametrize(
+    ("check", "answers", "said"),
+    [
+        (support.guess_floor, (lambda m, k: k / m,), "do not add up"),
+        (support.guess_floor, (lambda m, k: (1 - 1 / m) ** k,), "no guess is right"),
+        (support.smallest_k, (10,), "still under the level"),
+        (support.smallest_k, (12,), "a smaller K does as well"),
+        (support.smallest_k, (40,), "too large"),
+        (support.pass_at_k, (plug_in,), "that is the plug-in"),
+        (support.pass_at_k, (lambda n, c, k: comb(c, k) / comb(n, k),), "one is enough"),
+        (support.pass_at_k, (lambda n, c, k: 1 / 0,), "your function stops"),
+        (
+            support.expected,
+            (lambda e, n, p, k: sum(weight(c, n, p) * e(n, c, k) for c in range(n)),),
+            "misses the last term",
+        ),
+        (support.excess_support, (lambda p, f: p - f,), "a perfect model must get 1"),
+        (support.excess_support, (lambda p, f: p / f,), "subtract before you divide"),
+        (support.supported, (["sure", "maybe"], EXCESS), "you look at the value alone"),
+        (support.supported, (["sure", "maybe", "none"], EXCESS), "you look at the upper end"),
+        (support.supported, ([], EXCESS), "not right yet"),
+        (support.one_draw, (by_row,), "you draw completions, not whole images"),
+        (support.one_draw, (each_once,), "with replacement"),
+        (support.one_draw, (one_image,), "the spread of your draws is off"),
+        (support.one_draw, (lambda v, i, r: None,), "returns nothing"),
+    ],
+)
+def test_the_hint_fits_the_mistake(check, answers, said):
+    assert said in hint(check, *answers)
+
+
+def test_right_answers_pass(capsys):
+    support.one_draw(by_image)
+    support.supported(["sure"], EXCESS)
+    support.smallest_k(11)
+    assert capsys.readouterr().out == "Right.\n" * 3
