@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medrl_core.report.checks import compare, support
+from medrl_core.report.checks import boundary, compare, support
 from medrl_core.report.checks.compare import NotYet
 
 
@@ -102,6 +102,34 @@ def one_image(values, images, rng):
     return values[images == rng.choice(images)].mean()
 
 
+ROWS = pd.DataFrame(
+    {
+        "support": [0.5, 0.1],
+        "support_low": [0.3, -0.1],
+        "support_high": [0.7, 0.3],
+        "gap": [0.3, 0.3],
+        "gap_low": [0.2, 0.2],
+        "gap_high": [0.4, 0.4],
+    },
+    index=["sure", "maybe"],
+)
+RAW = pd.DataFrame({"pass@k": [1.0, 0.9], "acc@1": [0.5, 0.3]}, index=["seen", "new"])
+EXPOSURE = {"seen": 9, "new": 0}
+COSTS = {"bridge": {"weak": 0, "enough": 2}, "sharpen": {"weak": 6, "enough": 0}}
+
+
+def rule(s, g, tau, delta):
+    return "bridge" if s < tau else "sharpen" if g >= delta else "stop"
+
+
+def careful(s, g, tau, delta):
+    if s[1] < tau:
+        return "bridge"
+    if s[0] < tau:
+        return "undecided"
+    return "sharpen" if g[0] >= delta else "stop" if g[1] < delta else "undecided"
+
+
 @pytest.mark.parametrize(
     ("check", "answers", "said"),
     [
@@ -127,6 +155,46 @@ def one_image(values, images, rng):
         (support.one_draw, (each_once,), "with replacement"),
         (support.one_draw, (one_image,), "the spread of your draws is off"),
         (support.one_draw, (lambda v, i, r: None,), "returns nothing"),
+        (
+            boundary.rule,
+            (lambda s, g, t, d: "sharpen" if g >= d else "bridge" if s < t else "stop",),
+            "you look at the gap first",
+        ),
+        (boundary.rule, (lambda s, g, t, d: "bridge",), "another decision"),
+        (
+            boundary.careful,
+            (lambda s, g, t, d: rule(sum(s) / 2, sum(g) / 2, t, d),),
+            "by the middle of the interval",
+        ),
+        (boundary.careful, (lambda s, g, t, d: rule(s[0], g[0], t, d),), "upper end"),
+        (boundary.careful, (lambda s, g, t, d: rule(s[1], g[1], t, d),), "lower end"),
+        (
+            boundary.careful,
+            (lambda s, g, t, d: "undecided" if g[0] < d <= g[1] else careful(s, g, t, d),),
+            "the gap does not matter",
+        ),
+        (
+            boundary.careful,
+            (lambda s, g, t, d: rule(s[0], g[0], t, d) if s[0] >= t else careful(s, g, t, d),),
+            "the gap has an interval too",
+        ),
+        (
+            boundary.actions,
+            ({"sure": "sharpen", "maybe": "bridge"}, ROWS, 0.2, 0.1),
+            "that is the rule of exercise 1",
+        ),
+        (
+            boundary.agreement,
+            (lambda a, e: sum((a[n] == "bridge") == (e[n] == 0) for n in a) / len(a),),
+            "leave it out",
+        ),
+        (boundary.misled, (["seen", "new"], RAW, EXPOSURE, 0.2, 0.1), "never seen are asked"),
+        (boundary.misled, ([], RAW, EXPOSURE, 0.2, 0.1), "the rule is right"),
+        (boundary.best_action, (lambda p, c: "bridge" if p >= 0.5 else "sharpen",), "likelier"),
+        (boundary.best_action, (lambda p, c: max(c, key=lambda a: c[a]["weak"]),), "another"),
+        (boundary.break_even, (0.5, COSTS), "not at one half"),
+        (boundary.break_even, (0.75, COSTS), "which state does p_weak go with"),
+        (boundary.break_even, (1 / 3, COSTS), "that is the odds"),
     ],
 )
 def test_the_hint_fits_the_mistake(check, answers, said):
@@ -137,4 +205,9 @@ def test_right_answers_pass(capsys):
     support.one_draw(by_image)
     support.supported(["sure"], EXCESS)
     support.smallest_k(11)
-    assert capsys.readouterr().out == "Right.\n" * 3
+    boundary.rule(rule)
+    boundary.careful(careful)
+    boundary.actions({"sure": "sharpen", "maybe": "undecided"}, ROWS, 0.2, 0.1)
+    boundary.misled(["new"], RAW, EXPOSURE, 0.2, 0.1)
+    boundary.break_even(0.25, COSTS)
+    assert capsys.readouterr().out == "Right.\n" * 8
