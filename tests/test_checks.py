@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medrl_core.report.checks import boundary, compare, support
+from medrl_core.report.checks import boundary, compare, support, training
 from medrl_core.report.checks.compare import NotYet
 
 
@@ -130,6 +130,33 @@ def careful(s, g, tau, delta):
     return "sharpen" if g[0] >= delta else "stop" if g[1] < delta else "undecided"
 
 
+def spread_out(rewards, **how):
+    return (rewards - rewards.mean()) / (rewards.std(**how) + 1e-4)
+
+
+def no_small_number(rewards):
+    with np.errstate(invalid="ignore"):
+        return (rewards - rewards.mean()) / rewards.std()
+
+
+def nats(given):
+    shares = np.unique(given, return_counts=True)[1] / len(given)
+    return -(shares * np.log(shares)).sum()
+
+
+def first_lower(ks, before, after):
+    return next((k for k, b, a in zip(ks, before, after, strict=True) if a < b), None)
+
+
+def crossing(ks, before, after):
+    return None if after[0] < before[0] else first_lower(ks, before, after)
+
+
+def gain(after, before):
+    both = after.merge(before, on="item_id")
+    return (both.value_x - both.value_y).mean()
+
+
 @pytest.mark.parametrize(
     ("check", "answers", "said"),
     [
@@ -195,6 +222,19 @@ def careful(s, g, tau, delta):
         (boundary.break_even, (0.5, COSTS), "not at one half"),
         (boundary.break_even, (0.75, COSTS), "which state does p_weak go with"),
         (boundary.break_even, (1 / 3, COSTS), "that is the odds"),
+        (training.advantages, (lambda r: spread_out(r, ddof=1),), "ddof=1"),
+        (training.advantages, (lambda r: r - r.mean(),), "as well"),
+        (training.advantages, (no_small_number,), "must give zeros"),
+        (training.signal, (lambda p, g: 1 - (1 - p) ** g,), "all right is silent too"),
+        (training.signal, (lambda p, g: p**g + (1 - p) ** g,), "one step is missing"),
+        (training.silent_share, (lambda n, c: (c == 0).mean(),), "all right are silent"),
+        (training.silent_share, (lambda n, c: sum((c == 0) | (c == n)),), "not a count"),
+        (training.gain, (lambda a, b: (a.value - b.value).mean(),), "join them by item_id"),
+        (training.gain, (lambda a, b: a.value.mean() - b.value.mean(),), "that both tables have"),
+        (training.entropy, (nats,), "in nats"),
+        (training.entropy, (lambda given: -nats(given) / np.log(2),), "minus the sum"),
+        (training.crossing, (first_lower,), "look at the first K"),
+        (training.crossing, (lambda *a: None,), "returns nothing"),
     ],
 )
 def test_the_hint_fits_the_mistake(check, answers, said):
@@ -210,4 +250,9 @@ def test_right_answers_pass(capsys):
     boundary.actions({"sure": "sharpen", "maybe": "undecided"}, ROWS, 0.2, 0.1)
     boundary.misled(["new"], RAW, EXPOSURE, 0.2, 0.1)
     boundary.break_even(0.25, COSTS)
-    assert capsys.readouterr().out == "Right.\n" * 8
+    training.advantages(spread_out)
+    training.signal(lambda p, g: 1 - p**g - (1 - p) ** g)
+    training.gain(gain)
+    training.entropy(lambda given: nats(given) / np.log(2))
+    training.crossing(crossing)
+    assert capsys.readouterr().out == "Right.\n" * 13

@@ -88,17 +88,22 @@ def add_to_book(edition: str, stage: Path) -> None:
 
 
 def start(lab: str) -> Path:
-    """Go to the clone's top folder and return the folder where a lab keeps its work.
+    """Go to the clone's top folder, and return the folder where a lab keeps its work.
+
+    Progress bars are switched off: as plain text they bury what a cell shows.
 
     Arguments: `lab` name of its notebook, e.g. 01_support.
     Raises: UserError outside a clone.
     """
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "data/micro-base").is_dir():
-            os.chdir(folder)
-            return Path("runs/labs", lab)
-    raise UserError(f"{here} is in no clone of medrl: put this notebook into the clone's folder")
+    clone = next((one for one in (here, *here.parents) if (one / "data/micro-base").is_dir()), None)
+    if clone is None:
+        raise UserError(f"{here} is in no clone of medrl: put this notebook into a clone's folder")
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    os.chdir(clone)
+    return Path("runs/labs", lab)
 
 
 def tags(cell: nbformat.NotebookNode) -> list[str]:

@@ -113,7 +113,7 @@ def _close(a: Any, b: Any) -> bool:
         a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     except (TypeError, ValueError):
         return False
-    return a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=1e-9)
+    return a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=1e-9, equal_nan=True)
 
 
 def _off(a: Any, b: Any) -> str:
