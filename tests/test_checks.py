@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medrl_core.report.checks import boundary, compare, support, training
+from medrl_core.report.checks import boundary, compare, probe, support, training
 from medrl_core.report.checks.compare import NotYet
 
 
@@ -157,6 +157,36 @@ def gain(after, before):
     return (both.value_x - both.value_y).mean()
 
 
+GAINS = pd.DataFrame(
+    {
+        "images": ["a", "b", "a", "b"],
+        "difference": ["base minus random"] * 2 + ["base minus pixels"] * 2,
+        "value": [0.3, 0.1, -0.1, 0.4],
+        "low": [0.2, -0.1, -0.3, 0.2],
+        "high": [0.4, 0.3, 0.1, 0.6],
+    }
+)
+
+
+def scaled(x, by):
+    return (x - by.mean(axis=0)) / (by.std(axis=0) + 1e-8)
+
+
+def nearest(similarity, labels, k):
+    rows = np.argsort(-similarity, axis=1)[:, :k]
+    return np.array([np.bincount(labels[row]).argmax() for row in rows])
+
+
+def angle(x, y, new, k):
+    unit = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in (new, x)]
+    return nearest(unit[0] @ unit[1].T, y, k)
+
+
+def paired(a, b, rng, size=None):
+    drawn = rng.integers(len(a), size=size or len(a))
+    return (a - b)[drawn].mean()
+
+
 @pytest.mark.parametrize(
     ("check", "answers", "said"),
     [
@@ -235,6 +265,42 @@ def gain(after, before):
         (training.entropy, (lambda given: -nats(given) / np.log(2),), "minus the sum"),
         (training.crossing, (first_lower,), "look at the first K"),
         (training.crossing, (lambda *a: None,), "returns nothing"),
+        (
+            probe.blind_accuracy,
+            (lambda train, test: np.bincount(test).max() / len(test),),
+            "in the test labels: that is a leak",
+        ),
+        (probe.blind_accuracy, (lambda train, test: 1 / 3,), "with the arguments"),
+        (probe.standardise, (lambda a, b: (scaled(a, a), scaled(b, b)),), "their own mean"),
+        (
+            probe.standardise,
+            (lambda a, b: np.split(scaled(np.vstack([a, b]), np.vstack([a, b])), [len(a)]),),
+            "leak in",
+        ),
+        (probe.standardise, (lambda a, b: scaled(a, a),), "return both arrays"),
+        (probe.standardise, (lambda a, b: None,), "returns nothing"),
+        (probe.knn, (lambda x, y, new, k: nearest(new @ x.T, y, k),), "by its length"),
+        (
+            probe.knn,
+            (lambda x, y, new, k: nearest(-((new[:, None] - x) ** 2).sum(-1), y, k),),
+            "plain distance",
+        ),
+        (probe.knn, (lambda x, y, new, k: angle(x, y, new, 1),), "let all k vote"),
+        (
+            probe.paired_draw,
+            (lambda a, b, rng: rng.choice(a, len(a)).mean() - rng.choice(b, len(b)).mean(),),
+            "drawn apart",
+        ),
+        (probe.paired_draw, (lambda a, b, rng: (a - b).mean(),), "with replacement"),
+        (probe.paired_draw, (lambda a, b, rng: paired(b, a, rng),), "the middle of your draws"),
+        (probe.paired_draw, (lambda a, b, rng: paired(a, b, rng, 120),), "spread of your draws"),
+        (probe.learned, (["a", "b"], GAINS), "the value alone"),
+        (probe.learned, (["b"], GAINS), "that is against pixels"),
+        (
+            probe.labels_needed,
+            (lambda s, a, level: next((x for x in a if x >= level), None),),
+            "not the accuracy there",
+        ),
     ],
 )
 def test_the_hint_fits_the_mistake(check, answers, said):
@@ -255,4 +321,8 @@ def test_right_answers_pass(capsys):
     training.gain(gain)
     training.entropy(lambda given: nats(given) / np.log(2))
     training.crossing(crossing)
-    assert capsys.readouterr().out == "Right.\n" * 13
+    probe.standardise(lambda a, b: (scaled(a, a), scaled(b, a)))
+    probe.knn(angle)
+    probe.paired_draw(paired)
+    probe.learned(["a"], GAINS)
+    assert capsys.readouterr().out == "Right.\n" * 17
