@@ -122,8 +122,11 @@ def _off(a: Any, b: Any) -> str:
         return "missing: does every path of your function return something?"
     if isinstance(b, str) or b is None:
         return f"{a!r}, which is another decision than the text above asks for"
-    if isinstance(b, (dict, set)):
-        return f"not right yet: {a!r}"
+    if isinstance(b, dict):
+        wrong = [name for name in b if not isinstance(a, dict) or a.get(name) != b[name]]
+        return f"wrong or missing for {wrong[0]!r}" if wrong else "right, but holds more than that"
+    if isinstance(b, set):
+        return f"too {'long: some do not belong' if a - b else 'short: some are missing'}"
     try:
         a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     except (TypeError, ValueError):
