@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import nbformat
@@ -18,6 +19,7 @@ from medrl_core.report.checks.compare import NotYet
 from test_prose import typed_numbers
 
 LABS = sorted((ROOT / "book/labs").glob("*.ipynb"))
+LECTURERS = ROOT / "book/lecturers.md"
 # A test takes less of everything; what a check says must not hang on it.
 SMALL = {"n_items": 8, "k": 8, "n_images": 60, "sft_steps": 2, "rl_steps": 2, "batch_size": 8}
 
@@ -94,11 +96,13 @@ def test_a_source_is_whole_and_was_not_run(lab):
 
 
 @each_lab
-def test_a_lab_takes_45_to_90_minutes(lab):
+def test_a_lab_takes_45_to_90_minutes_and_lecturers_are_told(lab):
     text = "\n".join(one.source for one in nbformat.read(lab, as_version=4).cells)
     table = text.split("| part | minutes |")[1].split("\n\n")[0]
     minutes = [int(line.rstrip(" |").rsplit("|", 1)[1]) for line in table.splitlines()[2:]]
     assert 45 <= sum(minutes) <= 90
+    (row,) = re.findall(rf"\(labs/{lab.stem}\).*\| (\d+) \|", LECTURERS.read_text())
+    assert int(row) == sum(minutes)
 
 
 def test_labs_are_written_once_and_never_over_a_students_work(tmp_path, monkeypatch):

@@ -138,7 +138,10 @@ def _page(notebook: nbformat.NotebookNode, edition: str, name: str) -> nbformat.
             cell.source = f"{fence}\n{cell.source}\n:::"
         elif kind:
             cell.metadata["tags"] = [*tags(cell), "hide-input"]
-            cell.metadata["mystnb"] = {"code_prompt_show": "Solution"}
+            cell.metadata["mystnb"] = {
+                "code_prompt_show": "Solution",
+                "code_prompt_hide": "Hide the solution",
+            }
     text = (
         f"[{edition} edition]{{.study}} {{download}}`Download this notebook </{FILES}/{name}>` and "
         "put it into a folder of the clone."
