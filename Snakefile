@@ -12,6 +12,7 @@ from medrl_core.study import mark_stale, mark_stale_book
 
 medrl = f"{shlex.quote(sys.executable)} -m medrl_core.cli"
 study = plan.load_study(config.get("study", "micro"))
+edition = config.get("edition", "student")
 stale = mark_stale(study)
 
 
@@ -55,8 +56,8 @@ rule run:
 rule book:
     input:
         runs=rules.all.input,
-        stale=mark_stale_book(study),
+        stale=mark_stale_book(study, edition),
     output:
         plan.BOOK,
     shell:
-        f"{medrl} book --study {shlex.quote(study.path)} --only"
+        f"{medrl} book --study {shlex.quote(study.path)} --edition {edition} --only"

@@ -27,6 +27,7 @@ app.add_typer(data_app, name="data")
 
 StudyName = Annotated[str, typer.Option("--study", help="study under notebooks/studies, or a path")]
 Only = Annotated[bool, typer.Option("--only", help="just this step, whatever is there already")]
+Edition = Annotated[str, typer.Option(help="of the labs: student or instructor")]
 Size = Annotated[int, typer.Option(help="image side in pixels: 28, 64, 128 or 224")]
 Root = Annotated[str | None, typer.Option(help="folder; else $MEDMNIST_ROOT, then ~/.medmnist")]
 
@@ -80,17 +81,32 @@ def study(
 
 @app.command()
 @_one_line
-def book(study: StudyName = "micro", only: Only = False) -> None:
+def book(study: StudyName = "micro", edition: Edition = "student", only: Only = False) -> None:
     """Make the runs of a study that are missing or stale, then build the book."""
     from medrl_core import plan
+    from medrl_core.report.labs import check_edition
     from medrl_core.study import build_book, snakemake
 
+    check_edition(edition)
     chosen = plan.load_study(study)
     if only:
-        build_book(chosen)
+        build_book(chosen, edition)
     else:
-        snakemake(chosen, ["book"])
+        snakemake(chosen, ["book"], edition=edition)
     print(plan.BOOK.resolve())
+
+
+@app.command()
+@_one_line
+def labs(
+    out: Annotated[Path, typer.Option(help="folder of the notebooks, inside the clone")],
+    edition: Edition = "student",
+) -> None:
+    """Write the labs as notebooks, with blanks for students or solutions for the instructor."""
+    from medrl_core.report.labs import write
+
+    for path in write(edition, out):
+        print(path)
 
 
 @app.command()

@@ -207,12 +207,13 @@ def fingerprint(study: Study, notebook: str, values: params.Common) -> dict[str,
     return dict(sorted(parts.items()))
 
 
-def book_fingerprint(study: Study) -> dict[str, str]:
+def book_fingerprint(study: Study, edition: str) -> dict[str, str]:
     """Return the SHA-256 of all that the book is made of besides the runs, by name."""
     folders = (Path("book"), Path("data"), Path("_config.yml"), STUDIES)
     files = {file for folder in folders for file in _files_below(folder)}
     files.update(module_files({"medrl_core.report.book"}))
-    return {"study": study.name} | {path.as_posix(): file_hash(path) for path in sorted(files)}
+    named = {"study": study.name, "edition": edition}
+    return named | {path.as_posix(): file_hash(path) for path in sorted(files)}
 
 
 def notebook_path(notebook: str) -> Path:

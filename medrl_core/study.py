@@ -78,11 +78,11 @@ def mark_stale(study: plan.Study) -> dict[str, Path]:
     return marks
 
 
-def mark_stale_book(study: plan.Study) -> list[Path]:
+def mark_stale_book(study: plan.Study, edition: str) -> list[Path]:
     """Return a new file if the built book was made of other things than are here now."""
     if not plan.BOOK.is_file() or not BOOK_SOURCES.is_file():
         return []
-    before, now = json.loads(BOOK_SOURCES.read_text()), plan.book_fingerprint(study)
+    before, now = json.loads(BOOK_SOURCES.read_text()), plan.book_fingerprint(study, edition)
     return [] if before == now else [_mark(plan.BOOK.parents[1])]
 
 
@@ -93,13 +93,19 @@ def _mark(folder: Path) -> Path:
     return mark
 
 
-def snakemake(study: plan.Study, targets: list[str], options: list[str] | None = None) -> None:
-    """Let Snakemake make targets of a study: run folders, "all" or "book".
+def snakemake(
+    study: plan.Study,
+    targets: list[str],
+    options: list[str] | None = None,
+    edition: str = "student",
+) -> None:
+    """Let Snakemake make targets of a study: run folders, "all", or "book" in an edition.
 
     Raises: RunFailed if a run failed, and the run itself has said why; UserError if a study is
     being made here already. Our lock ends with its process, Snakemake's own would outlive a kill.
     """
     command = [sys.executable, "-m", "snakemake", *targets, "--config", f"study={study.path}"]
+    command += [f"edition={edition}"]
     command += ["--cores", "all", "--rerun-triggers", "mtime"]
     command += ["--rerun-incomplete", "--keep-going", "--quiet", "host", "reason"]
     with _locked(plan.RUNS / ".snakemake.lock", "a study"):
@@ -108,16 +114,18 @@ def snakemake(study: plan.Study, targets: list[str], options: list[str] | None =
         raise RunFailed(f"study {study.name} is not complete; the lines above say what failed")
 
 
-def build_book(study: plan.Study) -> None:
-    """Assemble chapters and executed notebooks in _build/stage and build _build/html from them.
+def build_book(study: plan.Study, edition: str) -> None:
+    """Assemble chapters, executed notebooks and labs in _build/stage, and build _build/html.
 
-    Raises: RunFailed if Jupyter Book finds anything to warn of; its output has said what.
+    Arguments: `edition` of the labs, student or instructor.
+    Raises: UserError from a chapter or lab; RunFailed if Jupyter Book finds anything to warn of;
+    its output has said what.
     """
-    sources = plan.book_fingerprint(study)
+    sources = plan.book_fingerprint(study, edition)
     from medrl_core.report.book import assemble
 
     stage = plan.BOOK.parents[1] / "stage"
-    assemble(study.name, stage)
+    assemble(study.name, stage, edition=edition)
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", stage.as_posix()]
     command += ["--path-output", ".", "-n", "-W", "--keep-going"]
     if subprocess.run(command).returncode != 0:

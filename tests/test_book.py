@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -14,7 +16,7 @@ import yaml
 from made_runs import HOSTILE, ROOT, write_run
 from medrl_core import params
 from medrl_core.errors import UserError
-from medrl_core.report import book, results
+from medrl_core.report import book, labs, results
 from medrl_core.report.chapter import Chapter
 from medrl_core.report.myst import escape
 
@@ -200,13 +202,32 @@ def read_pages(html: Path) -> dict[Path, Links]:
     return pages
 
 
-@pytest.mark.parametrize("state", ["nothing run", "all run"])
-def test_the_book_builds_without_a_warning_and_asks_nobody(clone: Path, state: str) -> None:
+def page_text(path: Path) -> str:
+    """Return what a page says, without the tags that colour its code."""
+    return html.unescape(re.sub(r"<[^>]+>", "", path.read_text()))
+
+
+def solution_lines() -> set[str]:
+    """Return the lines of all solutions and of the instructor's notes that nobody else has."""
+    lines, others = set(), set()
+    for source in (ROOT / "book/labs").glob("*.ipynb"):
+        for cell in nbformat.read(source, as_version=4).cells:
+            mine = {"solution", "instructor"} & set(labs.tags(cell))
+            (lines if mine else others).update(map(str.strip, cell.source.splitlines()))
+    return {line for line in lines - others if len(line) > 20}
+
+
+@pytest.mark.parametrize(
+    ("state", "edition"), [("nothing run", "student"), ("all run", "instructor")]
+)
+def test_the_book_builds_without_a_warning_and_asks_nobody(
+    clone: Path, state: str, edition: str
+) -> None:
     if state == "all run":
         for name in EVERY:
             write_run(Path("runs/toy") / name, "toy", name)
             write_run(Path("data/records/medmnist") / name, "medmnist", name, "unverified")
-    book.assemble("toy", Path("_build/stage"))
+    book.assemble("toy", Path("_build/stage"), edition=edition)
     command = [Path(sys.executable).with_name("jupyter-book"), "build", "_build/stage"]
     command += ["--path-output", ".", "-n", "-W", "--keep-going"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -226,3 +247,24 @@ def test_the_book_builds_without_a_warning_and_asks_nobody(clone: Path, state: s
                 assert anchor in pages[there].ids, f"{path} links to {link}"
         text = path.read_text()
         assert "alert(1)</script>" not in text
+    # The student edition tells no solution, in no page, source or notebook to download.
+    code = [line for line in solution_lines() if "=" in line or "(" in line]
+    assert code
+    files = [path for path in Path("_build/html").rglob("*") if path.suffix in LEAKY]
+    shown = "".join(page_text(path) if path.suffix == ".html" else _cells(path) for path in files)
+    there = {line for line in solution_lines() if line in shown}
+    if edition == "student":
+        assert not there
+    else:
+        assert set(code) <= there
+    assert len(list(Path("_build/html/_downloads").rglob("*.ipynb"))) == len(labs.sources())
+
+
+LEAKY = {".html", ".ipynb", ".txt", ".js"}
+
+
+def _cells(path: Path) -> str:
+    """Return the text of a file; of a notebook its cells."""
+    if path.suffix != ".ipynb":
+        return path.read_text(errors="ignore")
+    return "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)

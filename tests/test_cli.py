@@ -73,6 +73,8 @@ def test_a_wrong_assignment_is_refused(words, said):
         (["run", "02", "--study", "toy"], "no notebook '02'"),
         (["study", "tiy"], "no study 'tiy'"),
         (["book", "--study", "tiy"], "no study 'tiy'"),
+        (["book", "--edition", "teacher"], "no edition 'teacher': use one of student, instructor"),
+        (["labs", "--out", "new"], "no lab in book/labs here"),
         (["data", "verify", "blodmnist"], "blodmnist"),
     ],
 )

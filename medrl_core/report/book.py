@@ -1,4 +1,4 @@
-"""Assemble the book: chapters filled in from runs, executed notebooks and their files.
+"""Assemble the book: chapters filled in from runs, executed notebooks, their files, and labs.
 
 `medrl book --study micro` does this and then builds the pages. Test: pytest tests/test_book.py
 """
@@ -15,7 +15,7 @@ import pandas as pd
 
 from medrl_core import params
 from medrl_core.errors import UserError
-from medrl_core.report import provenance, results, scoreboard
+from medrl_core.report import labs, provenance, results, scoreboard
 from medrl_core.report.chapter import Chapter
 from medrl_core.report.myst import badge
 
@@ -27,19 +27,20 @@ def assemble(
     stage: Path,
     runs: Path = Path("runs"),
     records: Path = Path("data/records"),
+    edition: str = "student",
 ) -> None:
     """Fill the staging folder with everything that Jupyter Book needs; the source stays clean.
 
     Arguments: `study` whose runs in `runs`/study the book shows, beside the `records` of others;
-    `stage` is replaced as a whole.
-    Raises: UserError if a chapter asks for what an existing run does not hold.
+    `stage` is replaced as a whole; `edition` of the labs, student or instructor.
+    Raises: UserError if a chapter asks for what an existing run does not hold, or a lab is refused.
     """
     stage = Path(stage)
     partial = stage.with_name(f".{stage.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copytree("book", partial, ignore=shutil.ignore_patterns("*.md"))
+        shutil.copytree("book", partial, ignore=shutil.ignore_patterns("*.md", "*.ipynb"))
         shutil.copyfile("_config.yml", partial / "_config.yml")
         chapter = Chapter(study, runs, records)
         for notebook in params.NOTEBOOKS:
@@ -47,6 +48,7 @@ def assemble(
                 _copy_files(chapter.folder(notebook, one), partial / "files" / one / notebook)
             _add_notebook(chapter, notebook, partial / "runs")
         _add_scoreboard(chapter, partial / "files")
+        labs.add_to_book(edition, partial)
         _fill_chapters(chapter, partial)
         shutil.rmtree(stage, ignore_errors=True)
         partial.rename(stage)
