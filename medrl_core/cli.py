@@ -135,20 +135,27 @@ def evaluate(
     from medrl_core.measure.rollouts import RolloutStore
     from medrl_core.measure.sampling import Decoding
     from medrl_core.models import hub
+    from medrl_core.study import locked
 
     asked, decoding = vqa.read_jsonl(items), Decoding(temperature, top_p, 0, max_new_tokens)
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file: name a folder")
-    net, processor = hub.load(model)
-    names = {"model_name": model, "model_hash": hub.model_hash(model)}
-    store = RolloutStore(out)
-    wording = {item.item_id: prompt_hash(item) for item in asked}
-    stored = store.keys()
-    if any(wording.get(key[0], key[2]) != key[2] for key in stored):
-        raise UserError(f"{out} has answers to other wordings of these items: use another folder")
-    sampled.evaluate(net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names)
-    store.compact()
-    _print_scores(out)
+    place = out.resolve()
+    with locked(place.with_name(f".{place.name}.lock"), str(out)):
+        net, processor = hub.load(model)
+        names = {"model_name": model, "model_hash": hub.model_hash(model)}
+        store = RolloutStore(out)
+        wording = {item.item_id: prompt_hash(item) for item in asked}
+        stored = store.keys()
+        if any(wording.get(key[0], key[2]) != key[2] for key in stored):
+            raise UserError(
+                f"{out} has answers to other wordings of these items: use another folder"
+            )
+        rows = sampled.evaluate(
+            net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names
+        )
+        store.compact()
+        _print_scores(out)
 
 
 @app.command()
