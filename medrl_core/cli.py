@@ -127,17 +127,22 @@ def evaluate(
     top_p: Annotated[float, typer.Option(help="nucleus of the sampling distribution")] = 1.0,
     max_new_tokens: Annotated[int, typer.Option(help="token limit of an answer")] = 2048,
     seed: Annotated[int, typer.Option(help="seed of the samples")] = 0,
+    exact: Annotated[bool, typer.Option("--exact", help="also the options' probabilities")] = False,
 ) -> None:
     """Measure Acc@1 and Pass@K of any model on any items; resumes."""
     from medrl_core.data import vqa
     from medrl_core.data.prompts import prompt_hash
     from medrl_core.measure import evaluate as sampled
+    from medrl_core.measure import exact as forced
     from medrl_core.measure.rollouts import RolloutStore
     from medrl_core.measure.sampling import Decoding
     from medrl_core.models import hub
+    from medrl_core.report.scores import write_exact
     from medrl_core.study import locked
 
     asked, decoding = vqa.read_jsonl(items), Decoding(temperature, top_p, 0, max_new_tokens)
+    if exact:
+        forced.check(decoding)
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file: name a folder")
     place = out.resolve()
@@ -155,6 +160,9 @@ def evaluate(
             net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names
         )
         store.compact()
+        if exact:
+            table = forced.both(net, processor, asked, rows, decoding, names["model_hash"])
+            write_exact(out, table, decoding.name)
         _print_scores(out)
 
 

@@ -208,6 +208,19 @@ def test_evaluate_then_score_and_diagnose(model, items, tmp_path):
     assert (out / "rollouts.parquet").read_bytes() == kept
 
 
+def test_exact_support_stands_beside_the_sampled_one(items, tmp_path):
+    words = ["evaluate", "--model", "data/micro-base", "--items", items, "--out", tmp_path / "out"]
+    words += ["-k", 4, "--max-new-tokens", 40]
+    assert "exact, at least" not in said(*words)
+    text = said(*words, "--exact")
+    titles = ("exact, at least Pass@4", "at most Pass@4", "after the greedy reasoning Pass@4")
+    assert all(title in text for title in titles)
+    assert said("score", tmp_path / "out") == text  # from the kept rows, without the model
+    table = pd.read_parquet(tmp_path / "out" / "exact.parquet")
+    assert set(table.item_id) == {"toy/test/0"} and set(table.option) == {"A", "B"}
+    assert "take top_p 1" in refused(*words, "--exact", "--top-p", 0.9)
+
+
 @pytest.mark.parametrize(("change", "why"), [
     (("--model", "no/such/model"), "model 'no/such/model' cannot be loaded"),
     (("--items", "nowhere.jsonl"), "nowhere.jsonl cannot be read"),

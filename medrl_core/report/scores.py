@@ -14,27 +14,46 @@ import pandas as pd
 
 from medrl_core.errors import UserError
 from medrl_core.measure import boundary, rollouts
-from medrl_core.measure.score import GREEDY, compare, default_ks, per_item, score
+from medrl_core.measure.score import (
+    GREEDY,
+    compare,
+    default_ks,
+    per_item,
+    score,
+    score_exact,
+)
 from medrl_core.measure.stats import holm
 from medrl_core.report import tables
 from medrl_core.thresholds import SUPPORT_K
 
 KINDS = ["model", "model_hash", "answer_format", "decoding"]
+# Metrics of exact support and how the summary names them.
+EXACT = {
+    "low_pass@k": "exact, at least",
+    "high_pass@k": "at most",
+    "given_pass@k": "after the greedy reasoning",
+}
 
 
 def score_folder(folder: Path, seed: int = 0) -> pd.DataFrame:
     """Score each model, answer format and sampling of a folder; write scores.csv, .parquet, .json.
 
-    Arguments: `folder` holds rollouts.parquet or its parts; `seed` of the bootstrap.
-    Returns: the rows of `medrl_core.measure.score.score` with the columns KINDS; K are the powers
-    of two and the number of samples itself.
+    Arguments: `folder` holds rollouts.parquet or its parts, and exact.parquet where exact support
+    was asked for; `seed` of the bootstrap.
+    Returns: the rows of `medrl_core.measure.score.score` (and `score_exact`) with the columns
+    KINDS; K are the powers of two and the number of samples itself.
     Raises: UserError if the rollouts are missing or cannot be scored.
     """
     parts = []
+    exact = folder / "exact.parquet"
+    known = pd.read_parquet(exact) if exact.is_file() else None
     for kind, rows in _kinds(folder):
         items = per_item(rows)
-        ks = {*default_ks(items), *items.n[items.n > 0].nsmallest(1)}
-        parts.append(score(rows, sorted(ks), seed).assign(**kind))
+        ks = sorted({*default_ks(items), *items.n[items.n > 0].nsmallest(1)})
+        parts.append(score(rows, ks, seed).assign(**kind))
+        if known is not None and kind["answer_format"] == "mcq":
+            same = (known.model_hash == kind["model_hash"]) & (known.decoding == kind["decoding"])
+            parts.append(score_exact(known[same], ks, seed).assign(**kind))
     scores = pd.concat(parts, ignore_index=True)
     _write(
         folder,
@@ -63,6 +82,16 @@ def _kinds(folder: Path) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
                 dict(zip(KINDS, kind, strict=True)),
                 rows[greedy | (rows.decoding == decoding)],
             )
+
+
+def write_exact(folder: Path, table: pd.DataFrame, decoding: str) -> None:
+    """Keep exact probabilities of options as exact.parquet, beside the rollouts.
+
+    Arguments: `folder` of the rollouts; `table` of `exact.option_probabilities`; `decoding` name
+    of the sampling at whose temperature it was made.
+    """
+    table = table.assign(decoding=decoding)
+    _write(folder, {"exact.parquet": lambda path: table.to_parquet(path, index=False)})
 
 
 def _write(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
@@ -102,6 +131,10 @@ def summary(scores: pd.DataFrame) -> str:
                 cells[title] = tables.interval(row.value, row.low, row.high, unit)
         table = pd.DataFrame.from_dict(lines, orient="index").fillna(tables.MISSING)
         blocks.append(f"{model}, {answer_format}, {decoding}\n{table.to_string()}")
+        found = rows[rows.k.eq(most) & rows.metric.isin(EXACT)]
+        if len(found):
+            shown = _named(found).assign(title=found.metric.map(EXACT) + f" Pass@{most}")
+            blocks.append(tables.pivot(shown, row="shown", column="title").to_string(index=False))
     return "\n\n".join(blocks)
 
 
