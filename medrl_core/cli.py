@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -127,6 +128,7 @@ def evaluate(
     top_p: Annotated[float, typer.Option(help="nucleus of the sampling distribution")] = 1.0,
     max_new_tokens: Annotated[int, typer.Option(help="token limit of an answer")] = 2048,
     seed: Annotated[int, typer.Option(help="seed of the samples")] = 0,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="go on without bad lines")] = False,
     exact: Annotated[bool, typer.Option("--exact", help="also the options' probabilities")] = False,
 ) -> None:
     """Measure Acc@1 and Pass@K of any model on any items; resumes."""
@@ -140,7 +142,11 @@ def evaluate(
     from medrl_core.report.scores import write_exact
     from medrl_core.study import locked
 
-    asked, decoding = vqa.read_jsonl(items), Decoding(temperature, top_p, 0, max_new_tokens)
+    decoding = Decoding(temperature, top_p, 0, max_new_tokens)
+    with warnings.catch_warnings(record=True, action="always") as left_out:
+        asked = vqa.read_jsonl(items, skip_bad=skip_bad)
+    for warning in left_out:
+        print(f"medrl: {warning.message}", file=sys.stderr)
     if exact:
         forced.check(decoding)
     if out.exists() and not out.is_dir():

@@ -208,6 +208,21 @@ def test_evaluate_then_score_and_diagnose(model, items, tmp_path):
     assert (out / "rollouts.parquet").read_bytes() == kept
 
 
+def test_bad_lines_are_listed_before_anything_and_can_be_left_out(model, items, tmp_path):
+    words = ["evaluate", "--model", "no/such/model", "--items", items.with_name("bad.jsonl")]
+    words += ["--out", tmp_path / "out", "-k", 1, "--max-new-tokens", 4]
+    good = items.read_text().splitlines()
+    items.with_name("bad.jsonl").write_text("\n".join(["{", good[0], "[]", good[1]]))
+    line = refused(*words)  # before the model is looked for
+    assert "2 bad: line 1: no JSON; line 3: no JSON object: mend them" in line
+    assert "--skip-bad" in line and not (tmp_path / "out").exists()
+    done = medrl(*words, "--skip-bad", "--model", model)
+    assert done.exit_code == 0 and done.stderr.splitlines()[0].endswith(
+        "bad.jsonl: 2 bad: line 1: no JSON; line 3: no JSON object"
+    )
+    assert pd.read_parquet(tmp_path / "out" / "rollouts.parquet").item_id.nunique() == 2
+
+
 def test_exact_support_stands_beside_the_sampled_one(items, tmp_path):
     words = ["evaluate", "--model", "data/micro-base", "--items", items, "--out", tmp_path / "out"]
     words += ["-k", 4, "--max-new-tokens", 40]
