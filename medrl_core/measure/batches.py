@@ -11,6 +11,7 @@ import torch
 
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import messages
+from medrl_core.errors import UserError
 
 # Prompts and pixels held in memory at once.
 ITEMS_ENCODED = 512
@@ -22,14 +23,21 @@ Asked = Sequence[tuple[str, Item]]
 def _encoded(processor, asked: Asked, indices: list[int]) -> Inputs:
     """Prompt tokens and pixels of some (prompt, item) pairs."""
     images = [list(asked[i][1].images) for i in indices]
-    return dict(
-        processor(
-            text=[asked[i][0] for i in indices],
-            images=images if images[0] else None,
-            padding=len(indices) > 1,
-            return_tensors="pt",
+    try:
+        return dict(
+            processor(
+                text=[asked[i][0] for i in indices],
+                images=images if images[0] else None,
+                padding=len(indices) > 1,
+                return_tensors="pt",
+            )
         )
-    )
+    except ValueError as error:  # for example an image that is far longer than wide
+        sizes = ", ".join(f"{image.width}x{image.height}" for image in images[0]) or "no image"
+        raise UserError(
+            f"the model's processor refuses item {asked[indices[0]][1].item_id} ({sizes}): "
+            f"{str(error).splitlines()[0]}; leave the item out"
+        ) from error
 
 
 def _parts(
@@ -93,6 +101,9 @@ def batches(
         fit: number of items that a batch may hold, given the tokens of a prompt.
         wanted: which items to give (None: all). Those left out have their place in the plan, so a
             batch of which none or all is wanted is the same whatever the others are.
+
+    Raises:
+        UserError: the processor refuses an item.
     """
     prompts = [
         processor.apply_chat_template(messages(item), tokenize=False, add_generation_prompt=True)
