@@ -33,20 +33,26 @@ COLUMNS = (
     "item_id", "image_id", "dataset", "modality", "n_options", "gold", "model_hash", "temperature",
     "given", "option", "probability",
 )  # fmt: skip
+# Most starts of an item that are summed over; each further one adds less and costs the same.
+MOST_STARTS = 8
 _OVER = -1
 
 
 def starts_of(frame: pd.DataFrame, *, greedy_only: bool = False) -> dict[str, list[str]]:
-    """Give what each item's completions say up to their first answer tag, each start once.
+    """Give what each item's completions say up to their first answer tag, the commonest first.
 
     Arguments: `frame` rollouts of one model; `greedy_only` leaves the sampled ones out.
-    Returns: item_id to starts, tag included; items without an answer tag lack.
+    Returns: item_id to at most MOST_STARTS starts, tag included; items without any tag lack.
     """
     tagged = frame[frame.text.str.contains(TAG, regex=False)]
     if greedy_only:
         tagged = tagged[tagged.sample_index == GREEDY]
     starts = tagged.text.str.partition(TAG)[0] + TAG
-    return {item: sorted(set(part)) for item, part in starts.groupby(tagged.item_id)}
+    found = {}
+    for item, part in starts.groupby(tagged.item_id):
+        counts = part.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+        found[item] = counts.index[:MOST_STARTS].tolist()
+    return found
 
 
 def _ways(item: Item) -> list[tuple[str, str]]:
