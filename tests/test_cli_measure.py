@@ -144,10 +144,26 @@ def test_two_folders_are_compared_item_by_item(tmp_path):
     lines = said("score", a, b).splitlines()
     assert lines[0] == "mcq, items of one side only: 2"
     assert lines[1].startswith("A: m, ") and lines[2].startswith("B: n, ")
-    assert len(lines) == 4 + 6  # all items, d and e, each with Acc@1 and Pass@1
+    assert lines[-3:] == [
+        f"{name}: the Pass@K curves do not cross" for name in ("all items", "d", "e")
+    ]
+    assert len(lines) == 4 + 6 + 3  # all items, d and e, each with Acc@1 and Pass@1
     d = next(line for line in lines if line.split()[0] == "d" and "Acc@1" in line)
     # Twelve items differ the same way: p = 2 / 2^12 = 0.0005; six tests.
     assert d.split()[1:] == ["12", "Acc@1", "+100.0", "[+100.0,", "+100.0]", "0.0005", "0.0029"]
+
+
+def test_the_k_at_which_the_curves_cross_is_told(tmp_path):
+    half = [row for i in range(12) for row in rollouts(f"i{i}", "A", ["A" if i % 2 else "B"] * 4)]
+    broad = [row for i in range(12) for row in rollouts(f"i{i}", "A", ["A", "B", "B", "B"])]
+    a, b = keep(tmp_path / "a", half), keep(tmp_path / "b", broad)
+    said_of_all = next(line for line in said("score", a, b).splitlines() if "cross at" in line)
+    assert said_of_all.startswith("all items: the Pass@K curves cross at K = 3 [2, 4], in ")
+    text = said("score", b)
+    assert "K to 50%" in text and "majority vote" in text and "Acc@1 / Pass@4" in text
+    table = pd.read_csv(b / "scores.csv")
+    assert set(table.value[table.metric == "k_to@0.5"]) == {2}
+    assert set(table.k[table.metric == "pass@k"]) == {1, 2, 3, 4}
 
 
 def test_folders_that_cannot_be_compared_are_refused(tmp_path):

@@ -32,6 +32,8 @@ from medrl_core.measure.stats import (
 )
 
 TAUS = (0.25, 0.5, 0.75, 1.0)
+# Every K up to this many samples is scored where all are asked for.
+ALL_KS_TO = 64
 GREEDY = -1  # sample_index of the greedy completion
 SCORE_COLUMNS = [
     "scope", "name", "metric", "k", "value", "low", "high", "n_items", "n_images",
@@ -135,6 +137,18 @@ def default_ks(items: pd.DataFrame) -> list[int]:
     """Give the powers of two up to the fewest samples that a sampled item has."""
     fewest = items.n[items.n > 0].min()
     return [] if np.isnan(fewest) else [2**i for i in range(int(fewest).bit_length())]
+
+
+def all_ks(items: pd.DataFrame) -> list[int]:
+    """Give each K up to the fewest samples that a sampled item has.
+
+    Above ALL_KS_TO samples it is the powers of two from there on, and that number itself.
+    """
+    fewest = items.n[items.n > 0].min()
+    if np.isnan(fewest):
+        return []
+    each = range(1, min(int(fewest), ALL_KS_TO) + 1)
+    return sorted({*each, *default_ks(items), int(fewest)})
 
 
 def scopes(items: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
@@ -274,18 +288,14 @@ def score_exact(table: pd.DataFrame, ks: Sequence[int], seed: int = 0) -> pd.Dat
     return pd.DataFrame(rows, columns=SCORE_COLUMNS)
 
 
-def compare(
-    frame_a: pd.DataFrame, frame_b: pd.DataFrame, k: int | Sequence[int] | None = None,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Compare two models on the items both answered: A minus B, item by item.
+def matched(
+    frame_a: pd.DataFrame, frame_b: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Give the items of two models that both answered, in one order.
 
-    Arguments: `frame_a`, `frame_b` as for `per_item`; `k` one or more K (default: powers of two
-    that both have samples for); `seed`.
-    Returns: rows COMPARE_COLUMNS for acc@1 and pass@k: value, interval (bootstrap over images),
-    p (swaps whole images; not adjusted for several tests), and in n_unpaired the items that only
-    one of the two has.
-    Raises: UserError as `score`, or when no item is common or a common item differs in gold.
+    Arguments: `frame_a`, `frame_b` as for `per_item`.
+    Returns: their `per_item` rows, and how many items only one of the two has.
+    Raises: UserError as `per_item`, or when no item is common or a common item differs in gold.
     """
     a, b = per_item(frame_a), per_item(frame_b)
     both = a.index.intersection(b.index).sort_values()
@@ -299,6 +309,23 @@ def compare(
             f"item {different[0]} has two gold answers in the two sets of rollouts; "
             "sample both models on the same items"
         )
+    return a, b, unpaired
+
+
+def compare(
+    frame_a: pd.DataFrame, frame_b: pd.DataFrame, k: int | Sequence[int] | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compare two models on the items both answered: A minus B, item by item.
+
+    Arguments: `frame_a`, `frame_b` as for `per_item`; `k` one or more K (default: powers of two
+    that both have samples for); `seed`.
+    Returns: rows COMPARE_COLUMNS for acc@1 and pass@k: value, interval (bootstrap over images),
+    p (swaps whole images; not adjusted for several tests), and in n_unpaired the items that only
+    one of the two has.
+    Raises: UserError as `score`, or when no item is common or a common item differs in gold.
+    """
+    a, b, unpaired = matched(frame_a, frame_b)
     ks = [k] if isinstance(k, int) else k
     ks = default_ks(pd.concat([a, b])) if ks is None else ks
     rows = []
