@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -143,28 +144,48 @@ def evaluate(
     top_p: Annotated[float, typer.Option(help="nucleus of the sampling distribution")] = 1.0,
     max_new_tokens: Annotated[int, typer.Option(help="token limit of an answer")] = 2048,
     seed: Annotated[int, typer.Option(help="seed of the samples")] = 0,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="go on without bad lines")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="also the options' probabilities")] = False,
 ) -> None:
     """Measure Acc@1 and Pass@K of any model on any items; resumes."""
     from medrl_core.data import vqa
     from medrl_core.data.prompts import prompt_hash
     from medrl_core.measure import evaluate as sampled
+    from medrl_core.measure import exact as forced
     from medrl_core.measure.rollouts import RolloutStore
     from medrl_core.measure.sampling import Decoding
     from medrl_core.models import hub
+    from medrl_core.report.scores import write_exact
+    from medrl_core.study import locked
 
-    asked, decoding = vqa.read_jsonl(items), Decoding(temperature, top_p, 0, max_new_tokens)
+    decoding = Decoding(temperature, top_p, 0, max_new_tokens)
+    with warnings.catch_warnings(record=True, action="always") as left_out:
+        asked = vqa.read_jsonl(items, skip_bad=skip_bad)
+    for warning in left_out:
+        print(f"medrl: {warning.message}", file=sys.stderr)
+    if exact:
+        forced.check(decoding)
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file: name a folder")
-    net, processor = hub.load(model)
-    names = {"model_name": model, "model_hash": hub.model_hash(model)}
-    store = RolloutStore(out)
-    wording = {item.item_id: prompt_hash(item) for item in asked}
-    stored = store.keys()
-    if any(wording.get(key[0], key[2]) != key[2] for key in stored):
-        raise UserError(f"{out} has answers to other wordings of these items: use another folder")
-    sampled.evaluate(net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names)
-    store.compact()
-    _print_scores(out)
+    place = out.resolve()
+    with locked(place.with_name(f".{place.name}.lock"), str(out)):
+        net, processor = hub.load(model)
+        names = {"model_name": model, "model_hash": hub.model_hash(model)}
+        store = RolloutStore(out)
+        wording = {item.item_id: prompt_hash(item) for item in asked}
+        stored = store.keys()
+        if any(wording.get(key[0], key[2]) != key[2] for key in stored):
+            raise UserError(
+                f"{out} has answers to other wordings of these items: use another folder"
+            )
+        rows = sampled.evaluate(
+            net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names
+        )
+        store.compact()
+        if exact:
+            table = forced.both(net, processor, asked, rows, decoding, names["model_hash"])
+            write_exact(out, table, decoding.name)
+        _print_scores(out)
 
 
 @app.command()

@@ -108,7 +108,7 @@ def snakemake(
     command += [f"edition={edition}"]
     command += ["--cores", "all", "--rerun-triggers", "mtime"]
     command += ["--rerun-incomplete", "--keep-going", "--quiet", "host", "reason"]
-    with _locked(plan.RUNS / ".snakemake.lock", "a study"):
+    with locked(plan.RUNS / ".snakemake.lock", "a study"):
         done = subprocess.run([*command, "--nolock", *(options or [])])
     if done.returncode != 0:
         raise RunFailed(f"study {study.name} is not complete; the lines above say what failed")
@@ -142,7 +142,7 @@ def execute(study: plan.Study, notebook: str, values: params.Common, folder: Pat
     """
     for needed in plan.dependencies(values):
         provenance.read(plan.RUNS / study.name / needed)
-    with _locked(folder.with_name(f".{folder.name}.lock"), folder.as_posix()):
+    with locked(folder.with_name(f".{folder.name}.lock"), folder.as_posix()):
         partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
         for left in folder.parent.glob(f".{folder.name}.partial-*"):
             shutil.rmtree(left)
@@ -254,8 +254,11 @@ def command_line(study: plan.Study, notebook: str, values: params.Common) -> str
 
 
 @contextmanager
-def _locked(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock file while `what` is being made; a second holder is told so at once."""
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock file while `what` is being made; a second holder is told so at once.
+
+    The lock ends with its process, so a killed one leaves nothing that stands in the way.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
@@ -265,6 +268,7 @@ def _locked(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     finally:
+        path.unlink(missing_ok=True)  # while it is held: nobody can have taken it in between
         lock.release()
 
 

@@ -144,10 +144,26 @@ def test_two_folders_are_compared_item_by_item(tmp_path):
     lines = said("score", a, b).splitlines()
     assert lines[0] == "mcq, items of one side only: 2"
     assert lines[1].startswith("A: m, ") and lines[2].startswith("B: n, ")
-    assert len(lines) == 4 + 6  # all items, d and e, each with Acc@1 and Pass@1
+    assert lines[-3:] == [
+        f"{name}: the Pass@K curves do not cross" for name in ("all items", "d", "e")
+    ]
+    assert len(lines) == 4 + 6 + 3  # all items, d and e, each with Acc@1 and Pass@1
     d = next(line for line in lines if line.split()[0] == "d" and "Acc@1" in line)
     # Twelve items differ the same way: p = 2 / 2^12 = 0.0005; six tests.
     assert d.split()[1:] == ["12", "Acc@1", "+100.0", "[+100.0,", "+100.0]", "0.0005", "0.0029"]
+
+
+def test_the_k_at_which_the_curves_cross_is_told(tmp_path):
+    half = [row for i in range(12) for row in rollouts(f"i{i}", "A", ["A" if i % 2 else "B"] * 4)]
+    broad = [row for i in range(12) for row in rollouts(f"i{i}", "A", ["A", "B", "B", "B"])]
+    a, b = keep(tmp_path / "a", half), keep(tmp_path / "b", broad)
+    said_of_all = next(line for line in said("score", a, b).splitlines() if "cross at" in line)
+    assert said_of_all.startswith("all items: the Pass@K curves cross at K = 3 [2, 4], in ")
+    text = said("score", b)
+    assert "K to 50%" in text and "majority vote" in text and "Acc@1 / Pass@4" in text
+    table = pd.read_csv(b / "scores.csv")
+    assert set(table.value[table.metric == "k_to@0.5"]) == {2}
+    assert set(table.k[table.metric == "pass@k"]) == {1, 2, 3, 4}
 
 
 def test_folders_that_cannot_be_compared_are_refused(tmp_path):
@@ -206,6 +222,34 @@ def test_evaluate_then_score_and_diagnose(model, items, tmp_path):
     words[words.index(items)] = reworded
     assert "other wordings" in refused(*words, "-k", 2)
     assert (out / "rollouts.parquet").read_bytes() == kept
+
+
+def test_bad_lines_are_listed_before_anything_and_can_be_left_out(model, items, tmp_path):
+    words = ["evaluate", "--model", "no/such/model", "--items", items.with_name("bad.jsonl")]
+    words += ["--out", tmp_path / "out", "-k", 1, "--max-new-tokens", 4]
+    good = items.read_text().splitlines()
+    items.with_name("bad.jsonl").write_text("\n".join(["{", good[0], "[]", good[1]]))
+    line = refused(*words)  # before the model is looked for
+    assert "2 bad: line 1: no JSON; line 3: no JSON object: mend them" in line
+    assert "--skip-bad" in line and not (tmp_path / "out").exists()
+    done = medrl(*words, "--skip-bad", "--model", model)
+    assert done.exit_code == 0 and done.stderr.splitlines()[0].endswith(
+        "bad.jsonl: 2 bad: line 1: no JSON; line 3: no JSON object"
+    )
+    assert pd.read_parquet(tmp_path / "out" / "rollouts.parquet").item_id.nunique() == 2
+
+
+def test_exact_support_stands_beside_the_sampled_one(items, tmp_path):
+    words = ["evaluate", "--model", "data/micro-base", "--items", items, "--out", tmp_path / "out"]
+    words += ["-k", 4, "--max-new-tokens", 40]
+    assert "exact, at least" not in said(*words)
+    text = said(*words, "--exact")
+    titles = ("exact, at least Pass@4", "at most Pass@4", "after the greedy reasoning Pass@4")
+    assert all(title in text for title in titles)
+    assert said("score", tmp_path / "out") == text  # from the kept rows, without the model
+    table = pd.read_parquet(tmp_path / "out" / "exact.parquet")
+    assert set(table.item_id) == {"toy/test/0"} and set(table.option) == {"A", "B"}
+    assert "take top_p 1" in refused(*words, "--exact", "--top-p", 0.9)
 
 
 @pytest.mark.parametrize(("change", "why"), [

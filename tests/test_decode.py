@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from scipy.stats import chisquare
 from transformers import (
     Gemma3Config,
@@ -320,31 +317,3 @@ def test_items_that_fit_by_hand(monkeypatch):
         memory = SimpleNamespace(available=free)
         monkeypatch.setattr(decode.psutil, "virtual_memory", lambda memory=memory: memory)
         assert items_that_fit(model, length=20, copies=3, new_tokens=10) == expected
-
-
-def test_batches_join_images_of_many_sizes_and_keep_to_the_limit():
-    _, processor = tiny.build()
-    items = [
-        replace(tiny.plain_item(item_id=str(i)), images=(Image.new("RGB", (side, side), 50 * i),))
-        for i, side in enumerate((28, 28, 40, 64, 28))
-    ]
-    whole = list(sampling._batches(processor, items, lambda length: 9))
-    assert [indices for indices, _ in whole] == [[0, 1, 4, 2, 3]]
-    for most in (1, 2):
-        parts = list(sampling._batches(processor, items, lambda length, most=most: most))
-        assert max(len(indices) for indices, _ in parts) == most
-        assert sorted(i for indices, _ in parts for i in indices) == [0, 1, 2, 3, 4]
-        for indices, inputs in parts:
-            for place, i in enumerate(indices):
-                alone = one_item(inputs, place, len(indices))
-                there = one_item(whole[0][1], whole[0][0].index(i), 5)
-                assert all(np.array_equal(alone[name], there[name]) for name in there)
-
-
-def test_a_part_that_would_need_padding_is_halved():
-    _, processor = tiny.build()
-    items = [tiny.plain_item(question, item_id=question) for question in ("A?", "A? A? A?", "A?")]
-    asked = [(item.question, item) for item in items]
-    parts = list(sampling._encode(processor, asked, [0, 1, 2], lambda length: 9))
-    assert [indices for indices, _ in parts] == [[0], [1], [2]]
-    assert all(inputs["attention_mask"].all() for _, inputs in parts)

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -82,6 +83,30 @@ def test_several_images_and_a_shared_image_are_kept_apart(folder: Path) -> None:
 def test_large_images_are_made_smaller(folder: Path) -> None:
     (item,) = vqa.read_jsonl(write(folder, GOOD), max_pixels=200)
     assert item.images[0].size == (20, 10)
+
+
+def test_each_kind_of_image_becomes_rgb(folder: Path) -> None:
+    half = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
+    half.putpixel((0, 0), (10, 20, 30, 255))
+    kinds = {
+        "grey.png": (Image.new("L", (2, 1), 90), (90, 90, 90)),
+        "deep.png": (Image.fromarray(np.full((1, 2), 0x8001, np.uint16)), (128, 128, 128)),
+        "bit.png": (Image.new("1", (2, 1), 1), (255, 255, 255)),
+        "palette.png": (Image.new("RGB", (2, 1), (1, 2, 3)).quantize(), (1, 2, 3)),
+        "cmyk.tif": (Image.new("CMYK", (2, 1), (0, 255, 255, 0)), (255, 0, 0)),
+        "alpha.png": (half, (10, 20, 30)),
+        "pixel.png": (Image.new("RGB", (1, 1), (7, 8, 9)), (7, 8, 9)),
+    }
+    for name, (image, _) in kinds.items():
+        image.save(folder / name)
+    rows = [GOOD | {"image_paths": [name], "dataset_index": name} for name in kinds]
+    items = vqa.read_jsonl(write(folder, *rows))
+    for item, (name, (_, first)) in zip(items, kinds.items(), strict=True):
+        assert item.images[0].mode == "RGB" and item.images[0].getpixel((0, 0)) == first, name
+    assert items[5].images[0].getpixel((1, 0)) == (255, 255, 255)  # no black text on black
+    Image.fromarray(np.ones((2, 2), np.float32)).save(folder / "float.tif")
+    with pytest.raises(UserError, match="image float.tif: image of mode F"):
+        vqa.read_jsonl(write(folder, GOOD | {"image_paths": ["float.tif"]}))
 
 
 BAD = {

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from medrl_core.data.items import LETTERS, Item
@@ -40,17 +41,31 @@ def _open(path: Path, max_pixels: int) -> Image.Image:
     try:
         with Image.open(path) as image:
             return _fit(image, max_pixels)
+    except _Bad as bad:
+        raise _Bad(f"image {path.name}: {bad}") from bad
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise _Bad(f"image {path.name} cannot be read ({type(error).__name__})") from error
 
 
 def _fit(image: Image.Image, max_pixels: int) -> Image.Image:
-    image = image.convert("RGB")
+    image = _rgb(image)
     shrink = (max_pixels / (image.width * image.height)) ** 0.5
     if shrink < 1:
         size = (max(1, int(image.width * shrink)), max(1, int(image.height * shrink)))
         image = image.resize(size, Image.Resampling.BICUBIC)
     return image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """As RGB: 16-bit grey by its upper 8 bits, what is transparent on white."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):  # Pillow would cut off at 255; the scale is not known
+        raise _Bad(f"image of mode {image.mode}: save it with 8 or 16 bits a channel")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
 
 
 def _inside(folder: Path, name: object, images: dict[str, Image.Image], max_pixels: int) -> str:
@@ -251,7 +266,7 @@ def read_jsonl(
     if wrong:
         report = f"{path}: {len(wrong)} bad: " + "; ".join(wrong)
         if not skip_bad:
-            raise UserError(f"{report}: mend them or skip bad lines")
+            raise UserError(f"{report}: mend them, or go on without them (--skip-bad)")
         warnings.warn(f"left out: {report}", stacklevel=2)
     if not items:
         raise UserError(f"{path} holds no item: give one JSON object a line")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,14 +20,13 @@ from transformers import (
 )
 
 from medrl_core.data.items import Item
-from medrl_core.data.prompts import messages, prompt_hash
+from medrl_core.data.prompts import prompt_hash
 from medrl_core.errors import UserError
+from medrl_core.measure.batches import ITEMS_ENCODED, batches
 from medrl_core.measure.decode import Groups, complete, items_that_fit
 from medrl_core.measure.parsing import Parsed, is_correct, parse
 
 GREEDY = -1
-# Prompts and pixels held in memory at once.
-ITEMS_ENCODED = 512
 
 
 @dataclass(frozen=True)
@@ -149,75 +148,6 @@ def _generate(model, tokenizer, inputs, copies: int, decoding: Decoding, uniform
     return tokens.cpu(), logprobs.tolist(), set(eos_ids)
 
 
-def _encode(
-    processor, asked: Sequence[tuple[str, Item]], indices: list[int], fit: Callable[[int], int]
-) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-    """Prompt tokens and pixels of some (prompt, item) pairs, without padding.
-
-    The pairs have prompts of like length and images of equal size, so one part is the rule; it is
-    halved where it would need padding or is too large.
-    """
-    images = [list(asked[i][1].images) for i in indices]
-    inputs = dict(
-        processor(
-            text=[asked[i][0] for i in indices],
-            images=images if images[0] else None,
-            padding=len(indices) > 1,
-            return_tensors="pt",
-        )
-    )
-    too_large = len(indices) > fit(inputs["input_ids"].shape[1])
-    if len(indices) > 1 and (too_large or not inputs["attention_mask"].all()):
-        half = len(indices) // 2
-        yield from _encode(processor, asked, indices[:half], fit)
-        yield from _encode(processor, asked, indices[half:], fit)
-    else:
-        yield indices, inputs
-
-
-def _batches(
-    processor, items: Sequence[Item], fit: Callable[[int], int]
-) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-    """Indices of items and their inputs, of equal prompt length: no row needs padding.
-
-    Arguments:
-        processor: of the model; the generation prompt is always asked for.
-        items: the items.
-        fit: number of items that a batch may hold, given the tokens of a prompt.
-    """
-    prompts = [
-        processor.apply_chat_template(messages(item), tokenize=False, add_generation_prompt=True)
-        for item in items
-    ]
-    asked = list(zip(prompts, items, strict=True))
-    like: dict[tuple, list[int]] = {}
-    for i, ids in enumerate(processor.tokenizer(prompts)["input_ids"]):
-        like.setdefault((len(ids), *(image.size for image in items[i].images)), []).append(i)
-    equal: dict[tuple, list] = {}
-    for (length, *_), indices in like.items():
-        most = fit(length)
-        for start in range(0, len(indices), most):
-            for part in _encode(processor, asked, indices[start : start + most], fit):
-                shapes = tuple(sorted((name, x.shape[1:]) for name, x in part[1].items()))
-                equal.setdefault(shapes, []).append(part)
-    # Images of many sizes make many parts; they are joined as far as a batch goes.
-    for parts in equal.values():
-        most = fit(parts[0][1]["input_ids"].shape[1])
-        batch: list = []
-        for part in parts:
-            if batch and sum(len(indices) for indices, _ in [*batch, part]) > most:
-                yield _joined(batch)
-                batch = []
-            batch.append(part)
-        yield _joined(batch)
-
-
-def _joined(parts: list) -> tuple[list[int], dict[str, torch.Tensor]]:
-    """Several parts of equal shapes as one batch."""
-    inputs = {name: torch.cat([inputs[name] for _, inputs in parts]) for name in parts[0][1]}
-    return [i for found, _ in parts for i in found], inputs
-
-
 @torch.inference_mode()
 def sample(
     model,
@@ -258,27 +188,28 @@ def sample(
     names = ["greedy" if index == GREEDY else decoding.name for index in indices]
     hashes = [prompt_hash(item) for item in items]
     done = set(done)
-    todo = [
-        (item, hashed)
-        for item, hashed in zip(items, hashes, strict=True)
-        if not all(
+    wanted = [
+        not all(
             (item.item_id, model_hash, hashed, name, index) in done
             for name, index in zip(names, indices, strict=True)
         )
+        for item, hashed in zip(items, hashes, strict=True)
     ]
-    if not todo or not indices:
-        return
 
     def fit(length: int) -> int:
         in_memory = items_that_fit(model, length, len(indices), decoding.max_new_tokens)
         return max(1, min(rows_per_batch // len(indices), in_memory))
 
-    for start in range(0, len(todo), ITEMS_ENCODED):
-        part = todo[start : start + ITEMS_ENCODED]
-        chunk = [item for item, _ in part]
-        for batch, inputs in _batches(processor, chunk, fit):
+    # Chunks and batches are planned over all items, done or not: a run that was killed goes on
+    # with the batches that an undisturbed one would have made, and so with the same last digits.
+    for start in range(0, len(items), ITEMS_ENCODED):
+        part = slice(start, start + ITEMS_ENCODED)
+        chunk = list(zip(items[part], hashes[part], strict=True))
+        if not indices or not any(wanted[part]):
+            continue
+        for batch, inputs in batches(processor, items[part], fit, wanted[part]):
             inputs = {name: x.to(model.device) for name, x in inputs.items()}
-            asked = [(*part[i], index) for i in batch for index in indices]
+            asked = [(*chunk[i], index) for i in batch for index in indices]
             uniforms = np.stack(
                 [_uniforms(seed, item.item_id, index, decoding.max_new_tokens)
                  for item, _, index in asked]

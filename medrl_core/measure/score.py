@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 
 from medrl_core.errors import UserError
 from medrl_core.measure.parsing import TAG_RULES
-from medrl_core.measure.passk import excess_support, guess_floor, pass_at_k
+from medrl_core.measure.passk import (
+    exact_pass_at_k,
+    excess_support,
+    guess_floor,
+    pass_at_k,
+)
 from medrl_core.measure.stats import (
     bootstrap_draws,
     interval,
@@ -27,6 +32,8 @@ from medrl_core.measure.stats import (
 )
 
 TAUS = (0.25, 0.5, 0.75, 1.0)
+# Every K up to this many samples is scored where all are asked for.
+ALL_KS_TO = 64
 GREEDY = -1  # sample_index of the greedy completion
 SCORE_COLUMNS = [
     "scope", "name", "metric", "k", "value", "low", "high", "n_items", "n_images",
@@ -132,7 +139,20 @@ def default_ks(items: pd.DataFrame) -> list[int]:
     return [] if np.isnan(fewest) else [2**i for i in range(int(fewest).bit_length())]
 
 
-def _scopes(items: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+def all_ks(items: pd.DataFrame) -> list[int]:
+    """Give each K up to the fewest samples that a sampled item has.
+
+    Above ALL_KS_TO samples it is the powers of two from there on, and that number itself.
+    """
+    fewest = items.n[items.n > 0].min()
+    if np.isnan(fewest):
+        return []
+    each = range(1, min(int(fewest), ALL_KS_TO) + 1)
+    return sorted({*each, *default_ks(items), int(fewest)})
+
+
+def scopes(items: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """Give (scope, name, items) for all items, each data set and each modality."""
     found = [("overall", "all", items)]
     for scope in ("dataset", "modality"):
         found += [(scope, str(name), part) for name, part in items.groupby(scope, sort=True)]
@@ -228,13 +248,68 @@ def score(frame: pd.DataFrame, ks: Sequence[int] | None = None, seed: int = 0) -
     items = per_item(frame)
     ks = default_ks(items) if ks is None else list(ks)
     rows = []
-    for scope, name, part in _scopes(items):
+    for scope, name, part in scopes(items):
         found = _greedy(part, seed) + _sampled(part, ks, seed)
         found += _greedy_against_sampled(part, ks, seed)
         if scope == "dataset":
             found += _recalls(part, seed)
         rows += [{"scope": scope, "name": name} | row for row in found]
     return pd.DataFrame(rows, columns=SCORE_COLUMNS)
+
+
+def score_exact(table: pd.DataFrame, ks: Sequence[int], seed: int = 0) -> pd.DataFrame:
+    """Score exact probabilities of options: overall, a data set, and a modality.
+
+    Arguments: `table` from `exact.option_probabilities`, of one model and temperature; `ks`;
+    `seed` of the bootstrap. The only error left is that of the items drawn.
+    Returns: rows SCORE_COLUMNS. With given starts: given_pass@k and, as k 0, given_mass, the
+    probability of all options together. Else low_pass@k and high_pass@k, between which the true
+    Pass@K of free samples lies, and exact_mass, that of all starts and options.
+    """
+    rows = []
+    for given, part in table.groupby("given"):
+        mass = part.groupby("item_id").probability.sum().clip(upper=1)
+        items = part[part.option == part.gold].set_index("item_id").sort_index()
+        low = items.probability.clip(upper=1).to_numpy()
+        high = np.minimum(low + 1 - mass.to_numpy(), 1)
+        for scope, name, of in scopes(items.assign(low=low, high=high, mass=mass)):
+            values: Values = {("given_mass" if given else "exact_mass", 0): of["mass"].to_numpy()}
+            for k in ks:
+                low_k, high_k = (exact_pass_at_k(of[end], k) for end in ("low", "high"))
+                values |= (
+                    {("given_pass@k", k): low_k}
+                    if given
+                    else {("low_pass@k", k): low_k, ("high_pass@k", k): high_k}
+                )
+            rows += [
+                {"scope": scope, "name": name} | row
+                for row in _estimates(of, values, {}, list(values), seed)
+            ]
+    return pd.DataFrame(rows, columns=SCORE_COLUMNS)
+
+
+def matched(
+    frame_a: pd.DataFrame, frame_b: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Give the items of two models that both answered, in one order.
+
+    Arguments: `frame_a`, `frame_b` as for `per_item`.
+    Returns: their `per_item` rows, and how many items only one of the two has.
+    Raises: UserError as `per_item`, or when no item is common or a common item differs in gold.
+    """
+    a, b = per_item(frame_a), per_item(frame_b)
+    both = a.index.intersection(b.index).sort_values()
+    if both.empty:
+        raise UserError("the two models share no item; score them on the same items first")
+    unpaired = len(a) + len(b) - 2 * len(both)
+    a, b = a.loc[both], b.loc[both]
+    different = a.index[a.gold != b.gold]
+    if len(different):
+        raise UserError(
+            f"item {different[0]} has two gold answers in the two sets of rollouts; "
+            "sample both models on the same items"
+        )
+    return a, b, unpaired
 
 
 def compare(
@@ -250,22 +325,11 @@ def compare(
     one of the two has.
     Raises: UserError as `score`, or when no item is common or a common item differs in gold.
     """
-    a, b = per_item(frame_a), per_item(frame_b)
-    both = a.index.intersection(b.index).sort_values()
-    if both.empty:
-        raise UserError("the two models share no item; score them on the same items first")
-    unpaired = len(a) + len(b) - 2 * len(both)
-    a, b = a.loc[both], b.loc[both]
-    different = a.index[a.gold != b.gold]
-    if len(different):
-        raise UserError(
-            f"item {different[0]} has two gold answers in the two sets of rollouts; "
-            "sample both models on the same items"
-        )
+    a, b, unpaired = matched(frame_a, frame_b)
     ks = [k] if isinstance(k, int) else k
     ks = default_ks(pd.concat([a, b])) if ks is None else ks
     rows = []
-    for scope, name, part in _scopes(a):
+    for scope, name, part in scopes(a):
         other = b.loc[part.index]
         pairs = [("acc@1", 1, part.greedy.to_numpy(), other.greedy.to_numpy())]
         sampled = ((part.n > 0) & (other.n > 0)).to_numpy()

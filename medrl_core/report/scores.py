@@ -14,27 +14,51 @@ import pandas as pd
 
 from medrl_core.errors import UserError
 from medrl_core.measure import boundary, rollouts
-from medrl_core.measure.score import GREEDY, compare, default_ks, per_item, score
+from medrl_core.measure.curves import crossings, k_to_reach
+from medrl_core.measure.score import (
+    GREEDY,
+    all_ks,
+    compare,
+    matched,
+    per_item,
+    score,
+    score_exact,
+)
 from medrl_core.measure.stats import holm
 from medrl_core.report import tables
 from medrl_core.thresholds import SUPPORT_K
 
 KINDS = ["model", "model_hash", "answer_format", "decoding"]
+# Levels of Pass@K whose smallest K is given.
+LEVELS = (0.5, 0.9)
+# Metrics of exact support and how the summary names them.
+EXACT = {
+    "low_pass@k": "exact, at least",
+    "high_pass@k": "at most",
+    "given_pass@k": "after the greedy reasoning",
+}
 
 
 def score_folder(folder: Path, seed: int = 0) -> pd.DataFrame:
     """Score each model, answer format and sampling of a folder; write scores.csv, .parquet, .json.
 
-    Arguments: `folder` holds rollouts.parquet or its parts; `seed` of the bootstrap.
-    Returns: the rows of `medrl_core.measure.score.score` with the columns KINDS; K are the powers
-    of two and the number of samples itself.
+    Arguments: `folder` holds rollouts.parquet or its parts, and exact.parquet where exact support
+    was asked for; `seed` of the bootstrap.
+    Returns: the rows of `medrl_core.measure.score.score`, `k_to_reach` and `score_exact` with the
+    columns KINDS, for the K of `all_ks`.
     Raises: UserError if the rollouts are missing or cannot be scored.
     """
     parts = []
+    exact = folder / "exact.parquet"
+    known = pd.read_parquet(exact) if exact.is_file() else None
     for kind, rows in _kinds(folder):
-        items = per_item(rows)
-        ks = {*default_ks(items), *items.n[items.n > 0].nsmallest(1)}
-        parts.append(score(rows, sorted(ks), seed).assign(**kind))
+        ks = all_ks(per_item(rows))
+        found = score(rows, ks, seed)
+        found = pd.concat([found, *(k_to_reach(found, level) for level in LEVELS)])
+        parts.append(found.assign(**kind))
+        if known is not None and kind["answer_format"] == "mcq":
+            same = (known.model_hash == kind["model_hash"]) & (known.decoding == kind["decoding"])
+            parts.append(score_exact(known[same], ks, seed).assign(**kind))
     scores = pd.concat(parts, ignore_index=True)
     _write(
         folder,
@@ -65,6 +89,16 @@ def _kinds(folder: Path) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
             )
 
 
+def write_exact(folder: Path, table: pd.DataFrame, decoding: str) -> None:
+    """Keep exact probabilities of options as exact.parquet, beside the rollouts.
+
+    Arguments: `folder` of the rollouts; `table` of `exact.option_probabilities`; `decoding` name
+    of the sampling at whose temperature it was made.
+    """
+    table = table.assign(decoding=decoding)
+    _write(folder, {"exact.parquet": lambda path: table.to_parquet(path, index=False)})
+
+
 def _write(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
     """Write files so that none is ever half there."""
     partial = {name: folder / f".{name}.partial" for name in files}
@@ -91,6 +125,9 @@ def summary(scores: pd.DataFrame) -> str:
             ("acc@1", 1): ("Acc@1", "percent"),
             ("pass@k", most): (f"Pass@{most}", "percent"),
             ("gap@k", most): (f"Pass@{most} - Acc@1", "points"),
+            ("efficiency@k", most): (f"Acc@1 / Pass@{most}", "number"),
+            ("majority_vote", 0): ("majority vote", "percent"),
+            ("k_to@0.5", 0): ("K to 50%", "number"),
         }
         small = rows.k[rows.k <= SUPPORT_K].max()
         wanted["excess_support@k", small] = (f"excess support@{small}", "number")
@@ -102,6 +139,10 @@ def summary(scores: pd.DataFrame) -> str:
                 cells[title] = tables.interval(row.value, row.low, row.high, unit)
         table = pd.DataFrame.from_dict(lines, orient="index").fillna(tables.MISSING)
         blocks.append(f"{model}, {answer_format}, {decoding}\n{table.to_string()}")
+        found = rows[rows.k.eq(most) & rows.metric.isin(EXACT)]
+        if len(found):
+            shown = _named(found).assign(title=found.metric.map(EXACT) + f" Pass@{most}")
+            blocks.append(tables.pivot(shown, row="shown", column="title").to_string(index=False))
     return "\n\n".join(blocks)
 
 
@@ -116,7 +157,8 @@ def compare_folders(a: Path, b: Path, seed: int = 0) -> str:
 
     Arguments: `a`, `b` folders of one model and one sampling an answer format; `seed`.
     Returns: a table a block: A minus B in points with its interval, the p value of the paired
-    permutation test, and that p adjusted by Holm for the rows of the block.
+    permutation test, and that p adjusted by Holm for the rows of the block; below it, the K at
+    which the two Pass@K curves cross.
     Raises: UserError where a folder holds several models, or the two share no item.
     """
     sides = [_one_each(folder) for folder in (a, b)]
@@ -126,9 +168,8 @@ def compare_folders(a: Path, b: Path, seed: int = 0) -> str:
     blocks = []
     for answer_format in common:
         (kind_a, rows_a), (kind_b, rows_b) = (side[answer_format] for side in sides)
-        found = _named(compare(rows_a, rows_b, seed=seed))
-        most = found.k.max()
-        found = found[(found.metric == "acc@1") | (found.k == most)]
+        most = all_ks(pd.concat(matched(rows_a, rows_b)[:2]))[-1:]  # none without samples
+        found = _named(compare(rows_a, rows_b, most, seed))
         metrics = [row.metric.replace("k", str(row.k)) for row in found.itertuples()]
         table = pd.DataFrame(
             {
@@ -147,9 +188,22 @@ def compare_folders(a: Path, b: Path, seed: int = 0) -> str:
             f"A: {kind_a['model']}, {kind_a['decoding']}",
             f"B: {kind_b['model']}, {kind_b['decoding']}",
             table.to_string(index=False),
+            *_crossing_lines(crossings(rows_a, rows_b, seed)),
         ]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def _crossing_lines(found: pd.DataFrame) -> Iterator[str]:
+    """One sentence for all items and for each data set."""
+    for row in _named(found).itertuples():
+        if pd.isna(row.k):
+            yield f"{row.shown}: the Pass@K curves do not cross"
+        else:
+            ends = tables.interval(row.k, row.low, row.high, "number")
+            yield f"{row.shown}: the Pass@K curves cross at K = {ends}, in " + (
+                f"{tables.number(row.share)} of the draws"
+            )
 
 
 def _one_each(folder: Path) -> dict[str, tuple[dict[str, str], pd.DataFrame]]:

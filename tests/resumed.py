@@ -1,0 +1,28 @@
+"""What the processes of tests/test_resume.py run: `medrl evaluate` in many small parts.
+
+A fork server imports this module once; each process that it starts can be killed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import torch
+
+import tiny
+from medrl_core import cli, study
+from medrl_core.data import vqa
+from medrl_core.measure import evaluate, sampling
+from medrl_core.models import hub
+from medrl_core.report import scores
+
+READY = (vqa, evaluate, hub, scores, study, tiny)  # imported before the first process starts
+
+
+def medrl(words: list[str], error: str) -> None:
+    """Run the command with one thread, two items a part, and its stderr in the file `error`."""
+    torch.set_num_threads(1)
+    sampling.ITEMS_ENCODED = 2
+    with open(error, "w") as sys.stderr, open(os.devnull, "w") as sys.stdout:
+        cli.app(words)

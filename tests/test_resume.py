@@ -1,0 +1,101 @@
+"""`medrl evaluate` killed at random moments, and two processes on one folder."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from filelock import FileLock
+
+import resumed
+import tiny
+from medrl_core.measure.rollouts import KEY
+from medrl_core.models import hub
+
+KILLS = 16
+ITEMS = 16
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Start `medrl evaluate` into a folder in a process of its own."""
+    folder = tmp_path_factory.mktemp("resume")
+    hub.save(*tiny.build(), folder / "model")
+    lines = [
+        {"dataset_name": "toy", "dataset_index": i, "image_paths": [], "question": f"Is it {i}?"}
+        | {"answer": "yes"}
+        for i in range(ITEMS)
+    ]
+    (folder / "items.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    here = str(Path(__file__).parent)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("PYTHONPATH", os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]))
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["resumed"])
+
+    def started(out):
+        words = ["evaluate", "--model", folder / "model", "--items", folder / "items.jsonl"]
+        words += ["--out", out, "-k", 3, "--max-new-tokens", 24]
+        error = folder / f"{out.name}.err"
+        process = server.Process(target=resumed.medrl, args=([str(w) for w in words], str(error)))
+        process.start()
+        return process, error
+
+    yield started
+    patch.undo()
+
+
+def test_killed_at_random_moments_it_ends_like_an_undisturbed_run(start, tmp_path):
+    for name in ("first", "whole"):  # the first also starts the fork server
+        before = time.monotonic()
+        process, error = start(tmp_path / name)
+        process.join()
+        seconds = time.monotonic() - before
+        assert process.exitcode == 0, error.read_text()
+    whole = (tmp_path / "whole" / "rollouts.parquet").read_bytes()
+    table = pd.read_parquet(tmp_path / "whole" / "rollouts.parquet")
+    assert len(table) == ITEMS * 4 and not table.duplicated(list(KEY)).any()
+
+    draw = random.Random(0)
+    folders = [tmp_path / "0"]
+    parts = set()
+
+    def finished(out):
+        files = sorted(path.name for path in out.iterdir())
+        assert files == ["rollouts.parquet", "scores.csv", "scores.json", "scores.parquet"]
+        assert (out / "rollouts.parquet").read_bytes() == whole
+        assert (out / "scores.csv").read_bytes() == (tmp_path / "whole/scores.csv").read_bytes()
+
+    for _ in range(KILLS):
+        process, error = start(folders[-1])
+        process.join(draw.uniform(0, seconds))
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            parts.add(len(list((folders[-1] / "rollouts").glob("part-*"))))
+        else:
+            assert process.exitcode == 0, error.read_text()
+            finished(folders[-1])
+            folders.append(tmp_path / str(len(folders)))
+    assert len(parts) > 3  # kills at several stages of the sampling
+    process, error = start(folders[-1])
+    process.join()
+    assert process.exitcode == 0, error.read_text()
+    finished(folders[-1])
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_second_process_on_a_folder_is_told_so_and_stops(start, tmp_path):
+    with FileLock(tmp_path / ".out.lock"):
+        process, error = start(tmp_path / "out")
+        process.join()
+        said = error.read_text()
+        assert process.exitcode == 2 and said.count("\n") == 1
+        assert "out is being made here by another process; wait for it" in said
+        assert not (tmp_path / "out").exists()
