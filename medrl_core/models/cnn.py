@@ -77,7 +77,7 @@ class Recipe:
         seed: of the first weights, the order of images and the mirroring.
     """
 
-    steps: int = 400
+    steps: int = 300
     batch_size: int = 64
     learning_rate: float = 1e-3
     check_every: int = 25

@@ -41,7 +41,7 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None):
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or _device()
     dtype = dtype or _dtype(device)
     try:
         processor: ProcessorMixin = AutoProcessor.from_pretrained(ref)
@@ -54,13 +54,14 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None):
     return model.to(device).eval(), processor
 
 
-def load_vision(ref: str, *, device: str = "cpu"):
+def load_vision(ref: str, *, device: str | None = None):
     """Load any model that sees images, and its image processor, in evaluation mode.
 
     Arguments:
         ref: a folder or a hub id of an image-text-to-text model or of a vision model, for example
             of the kinds DINOv2, SigLIP and CLIP, or of timm where that package is installed.
-        device: torch device; the weights are `bfloat16` on a GPU and `float32` elsewhere.
+        device: torch device; None takes the GPU where there is one. The weights are `bfloat16` on
+            a GPU and `float32` elsewhere.
 
     Returns:
         `(model, image_processor)`.
@@ -71,6 +72,7 @@ def load_vision(ref: str, *, device: str = "cpu"):
     from transformers import AutoConfig, AutoImageProcessor, AutoModel
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
+    device = device or _device()
     try:
         config = AutoConfig.from_pretrained(ref)
         if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
@@ -82,6 +84,12 @@ def load_vision(ref: str, *, device: str = "cpu"):
         raise
     except Exception as error:
         raise _refusal(ref, error) from error
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _dtype(device: str) -> str:

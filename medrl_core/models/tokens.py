@@ -65,7 +65,7 @@ def encoder(
     see = inner.get_image_features if merges else getattr(model, "vision_model", model).forward
     takes = set(inspect.signature(see).parameters)
     if "pixel_values" not in takes:
-        raise NoTower(f"a {type(model).__name__} has no vision tower: give a model that sees images")
+        raise NoTower(f"a {type(model).__name__} has no vision tower: give one that sees")
     prefix = _prefix(model)
     if pooling == "class" and (prefix == 0 or (merges and layer == "merger")):
         where = "" if prefix == 0 else " after the merger: use layer patch"

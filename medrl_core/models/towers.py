@@ -69,8 +69,8 @@ def _channel_means(images: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)  # one image set after another through the same tower: loaded once
-def _open_model(ref: str, version: str, layer: str, pooling: str, device: str) -> Tower:
-    """A model's tower; `version` changes when a folder's weights do, so that new ones are loaded."""
+def _open_model(ref: str, version: str, layer: str, pooling: str, device: str | None) -> Tower:
+    """A model's tower; `version` changes with a folder's weights, so that new ones are loaded."""
     if ref == "random":
         tokenizer = micro.train_tokenizer(["random"])
         model, processor = micro.build_model(tokenizer), micro.build_processor(tokenizer)
@@ -79,12 +79,12 @@ def _open_model(ref: str, version: str, layer: str, pooling: str, device: str) -
     else:
         model, image_processor = _load(ref, device)
         weights = hub.model_hash(ref)
-    name = _digest(weights, image_processor.to_json_string(), layer, pooling)
+    name = _digest(weights, model.dtype, image_processor.to_json_string(), layer, pooling)
     encode_batch = tokens.encoder(model, image_processor, layer=layer, pooling=pooling)
     return Tower(ref, name, encode_batch)
 
 
-def _load(ref: str, device: str):
+def _load(ref: str, device: str | None):
     try:
         return hub.load_vision(ref, device=device)
     except UserError as error:
@@ -106,7 +106,7 @@ def open_tower(
     *,
     layer: str = "merger",
     pooling: str = "mean",
-    device: str = "cpu",
+    device: str | None = None,
 ) -> Tower:
     """Opens a tower by its reference.
 
@@ -117,7 +117,7 @@ def open_tower(
             validation images choose that one's step; other towers ignore it.
         layer: of a model: "merger" (tokens the language model reads) or "patch" (before).
         pooling: over the tokens of an image: "mean", "max" or "class" (the class token).
-        device: torch device of a model.
+        device: torch device of a model; None takes the GPU where there is one.
 
     Raises:
         NoTower: a hub model that is out of reach, a model without a vision tower, or one without
