@@ -87,7 +87,7 @@ def main(
         f"  with encoding them once    {median(fast) + once:8.2f} s, "
         f"{median(slow) / (median(fast) + once):.1f} times (one in {EPOCHS} is the limit)"
     )
-    print(f"{LARGE} images of 28x28 streamed: {taken:.1f} s, {peak:.2f} MB at most beside the images")
+    print(f"{LARGE} images streamed: {taken:.1f} s, at most {peak:.2f} MB beside the images")
 
 
 if __name__ == "__main__":

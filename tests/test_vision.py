@@ -93,7 +93,10 @@ def test_an_unknown_reference_tower_is_named():
 
 def test_metrics_recall_and_reliability_have_a_row_for_each_thing(readings):
     classes = {"one": ("dark", "bright"), "two": ("dark", "bright")}
-    assert len(tables.metric_table(readings)) == 2 * 2
+    metrics = tables.metric_table(readings)
+    assert len(metrics) == 2 * 2 * 4  # sets, towers, metrics
+    sure = metrics[metrics.metric != "ece"]
+    assert ((sure.low <= sure.value) & (sure.value <= sure.high)).all()
     assert len(tables.recall_table(readings, classes)) == 2 * 2 * 2
     table = tables.reliability_table(readings)
     assert set(table.tower) == {"pixels", "two components"}

@@ -66,16 +66,20 @@ def accuracy_table(readings: Sequence[Reading], seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "n", "seeds", "majority"])
 
 
-def metric_table(readings: Sequence[Reading]) -> pd.DataFrame:
-    """Accuracy, AUC, balanced accuracy and calibration error of the linear probes on all labels.
+def metric_table(readings: Sequence[Reading], seed: int = 0) -> pd.DataFrame:
+    """Accuracy, AUC, balanced accuracy and calibration error, with intervals over test images.
 
     Returns:
-        A row a (dataset, tower), with one column a metric.
+        A row a (dataset, tower, metric): value, low, high, n, as `probe.metric_intervals`.
     """
-    return pd.DataFrame(
-        {"dataset": r.dataset, "tower": r.tower, **probe.metrics(r.scores, r.labels, r.task)}
+    parts = [
+        probe.metric_intervals(r.scores, r.labels, r.task, seed=seed).assign(
+            dataset=r.dataset, tower=r.tower
+        )
         for r in _full(readings)
-    )
+    ]
+    columns = ["dataset", "tower", "metric", "value", "low", "high", "n"]
+    return pd.concat(parts, ignore_index=True)[columns]
 
 
 def recall_table(
