@@ -132,6 +132,30 @@ def test_a_tower_trained_end_to_end_is_read_by_its_own_head(tmp_path, monkeypatc
     assert set(change.tower) == {"resnet"}
 
 
+@pytest.mark.parametrize("task", ["multiclass", "ordinal", "multilabel"])
+def test_each_task_goes_through_all_probes_and_tables(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(cnn, "Recipe", partial(cnn.Recipe, steps=2, check_every=1))
+    one = image_set("one", 0)
+    labels = {split: (np.arange(len(v)) % 2) * 2 for split, v in one.labels.items()}  # 0 and 2
+    if task == "multilabel":
+        labels = {split: np.stack([v // 2, 1 - v // 2, v // 2], 1) for split, v in labels.items()}
+    one = replace(one, task=task, classes=("a", "b", "c"), labels=labels)
+    seen = vision.look(
+        [one], {"pixels": "pixels", "resnet": "resnet18"}, fractions=[1.0], seeds=[0],
+        cache_dir=tmp_path,
+    )  # fmt: skip
+    assert {r.probe for r in seen.readings} == {"linear", "paper", "knn", "end to end"}
+    accuracy = tables.accuracy_table(seen.readings)
+    frozen = accuracy[accuracy.tower == "pixels"]
+    assert (frozen.value > 0.9).all() and (frozen.majority == 0.5).all()
+    recall = tables.recall_table(seen.readings, {"one": one.classes})
+    found = recall[recall.tower == "pixels"].set_index("class").value
+    assert found["a"] == 1 and found["c"] == 1
+    assert len(tables.metric_table(seen.readings)) == 2 * 4
+    assert set(tables.difference_table(seen.readings, "pixels").tower) == {"resnet"}
+    assert tables.mistakes(seen.readings, [replace(one, origin="official")]).empty
+
+
 def test_towers_are_alike_to_themselves_and_a_pair_is_alike_both_ways(tmp_path):
     seen = look(tmp_path)
     table = tables.similarity_table(seen).set_index(["tower", "other"]).value
