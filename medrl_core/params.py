@@ -122,7 +122,7 @@ class VisionParams(OnImages):
         {"pixels": "pixels", "random": "random", "base": MICRO_BASE},
         min_length=1,
         description='name to tower: "pixels", "colour", "pca:64", "random", "efficientnet-lite0", '
-        '"resnet18" or a model',
+        '"resnet18", a model, or "random:" and a model',
     )
     layer: Literal["merger", "patch"] = Field(
         "merger", description="tokens of a model: after the patch merger or before it"

@@ -64,10 +64,11 @@ def test_only_folders_and_hub_ids_are_models():
         "pca:64",
         "efficientnet-lite0",
         "resnet18",
+        "random:data/micro-base",
         "data/micro-base",
         "Qwen/Qwen2.5-VL-7B-Instruct",
     ]
-    assert [towers.is_model(ref) for ref in refs] == [False] * 6 + [True] * 2
+    assert [towers.is_model(ref) for ref in refs] == [False] * 7 + [True] * 2
 
 
 def test_pca_projects_on_the_training_components(image_set):
@@ -112,6 +113,17 @@ def test_a_grey_image_gives_the_features_of_its_colour_copy(image_set, folder):
     grey = image_set.images["test"][..., 0]
     colour = np.repeat(grey[..., None], 3, axis=-1)
     np.testing.assert_array_equal(towers.encode(tower, grey), towers.encode(tower, colour))
+
+
+def test_a_random_tower_has_the_shape_of_its_model_and_other_weights(image_set, folder):
+    images = image_set.images["test"]
+    learned, drawn = (towers.open_tower(ref, image_set) for ref in (folder, f"random:{folder}"))
+    one, other = (towers.encode(tower, images) for tower in (learned, drawn))
+    assert one.shape == other.shape and not np.allclose(one, other)
+    assert learned.hash != drawn.hash
+    towers._open_model.cache_clear()
+    again = towers.encode(towers.open_tower(f"random:{folder}", image_set), images)
+    np.testing.assert_array_equal(other, again)
 
 
 def test_a_model_saved_again_in_the_same_folder_is_a_new_tower(image_set, tmp_path):

@@ -54,7 +54,7 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None):
     return model.to(device).eval(), processor
 
 
-def load_vision(ref: str, *, device: str | None = None):
+def load_vision(ref: str, *, device: str | None = None, random: bool = False):
     """Load any model that sees images, and its image processor, in evaluation mode.
 
     Arguments:
@@ -62,6 +62,7 @@ def load_vision(ref: str, *, device: str | None = None):
             of the kinds DINOv2, SigLIP and CLIP, or of timm where that package is installed.
         device: torch device; None takes the GPU where there is one. The weights are `bfloat16` on
             a GPU and `float32` elsewhere.
+        random: random weights in the model's shape, the same each time, instead of its own.
 
     Returns:
         `(model, image_processor)`.
@@ -69,17 +70,32 @@ def load_vision(ref: str, *, device: str | None = None):
     Raises:
         UserError: no such folder or id, or its files cannot be read.
     """
-    from transformers import AutoConfig, AutoImageProcessor, AutoModel
+    import torch
+    from transformers import (
+        AutoConfig,
+        AutoImageProcessor,
+        AutoModel,
+        AutoModelForImageTextToText,
+        AutoProcessor,
+    )
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     device = device or _device()
     try:
         config = AutoConfig.from_pretrained(ref)
-        if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        speaks = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+        if random:
+            kind = AutoModelForImageTextToText if speaks else AutoModel
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                model = kind.from_config(config, dtype=getattr(torch, _dtype(device)))
+        elif speaks:
             model, processor = load(ref, device=device)
             return model, processor.image_processor
-        model = AutoModel.from_pretrained(ref, use_safetensors=True, dtype=_dtype(device))
-        return model.to(device).eval(), AutoImageProcessor.from_pretrained(ref)
+        else:
+            model = AutoModel.from_pretrained(ref, use_safetensors=True, dtype=_dtype(device))
+        processor = (AutoProcessor if speaks else AutoImageProcessor).from_pretrained(ref)
+        return model.to(device).eval(), getattr(processor, "image_processor", processor)
     except UserError:
         raise
     except Exception as error:

@@ -2,8 +2,9 @@
 
 A tower is named by a reference: "pixels", "colour" (mean of each channel), "pca:64" (principal
 components of the training pixels), "random" (the micro model's vision tower with random weights),
-"efficientnet-lite0" (ImageNet), "resnet18" (trained end to end on the set itself), or a folder or
-hub id of a vision-language or vision model. All probes read the same features.
+"efficientnet-lite0" (ImageNet), "resnet18" (trained end to end on the set itself), a folder or hub
+id of a vision-language or vision model, or "random:" and such a folder or id (its shape with random
+weights). All probes read the same features.
 
 Run the tests: pytest tests/test_towers.py
 """
@@ -76,6 +77,9 @@ def _open_model(ref: str, version: str, layer: str, pooling: str, device: str | 
         model, processor = micro.build_model(tokenizer), micro.build_processor(tokenizer)
         image_processor = processor.image_processor
         weights = _digest(*(w.numpy() for w in model.model.visual.state_dict().values()))
+    elif ref.startswith("random:"):
+        model, image_processor = _load(ref.removeprefix("random:"), device, random=True)
+        weights = _digest("random", model.config.to_json_string())
     else:
         model, image_processor = _load(ref, device)
         weights = hub.model_hash(ref)
@@ -84,9 +88,9 @@ def _open_model(ref: str, version: str, layer: str, pooling: str, device: str | 
     return Tower(ref, name, encode_batch)
 
 
-def _load(ref: str, device: str | None):
+def _load(ref: str, device: str | None, random: bool = False):
     try:
-        return hub.load_vision(ref, device=device)
+        return hub.load_vision(ref, device=device, random=random)
     except UserError as error:
         if Path(ref).exists() or not HUB_ID.fullmatch(ref):
             raise
@@ -97,7 +101,7 @@ def _load(ref: str, device: str | None):
 
 def is_model(ref: str) -> bool:
     """Whether a reference names a model with weights of its own, in a folder or on the hub."""
-    return ref not in BUILT_IN and not ref.startswith("pca:")
+    return ref not in BUILT_IN and not ref.startswith(("pca:", "random:"))
 
 
 def open_tower(
@@ -111,8 +115,8 @@ def open_tower(
     """Opens a tower by its reference.
 
     Args:
-        ref: "pixels", "colour", "pca:64", "random", "efficientnet-lite0", "resnet18", or a model
-            folder or hub id.
+        ref: "pixels", "colour", "pca:64", "random", "efficientnet-lite0", "resnet18", a model
+            folder or hub id, or "random:" and one of these two.
         image_set: its training images fit the principal components and train the ResNet-18, its
             validation images choose that one's step; other towers ignore it.
         layer: of a model: "merger" (tokens the language model reads) or "patch" (before).
