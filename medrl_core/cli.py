@@ -224,7 +224,7 @@ def diagnose(
 @app.command()
 @_one_line
 def probe(
-    model: Annotated[str, typer.Option(help="folder, hub id, pixels, colour, pca:64 or random")],
+    model: Annotated[str, typer.Option(help="folder, hub id, pixels, pca:64, resnet18 ...")],
     data: Annotated[str, typer.Option(help="image set, e.g. phantom-blood or breastmnist")],
     root: Root = None,
     size: Size = 28,
@@ -232,10 +232,10 @@ def probe(
     n_train: Annotated[int, typer.Option(min=1, help="training images at most")] = 600,
     n_test: Annotated[int, typer.Option(min=1, help="test images at most")] = 300,
     layer: Annotated[str, typer.Option(help="merger or patch")] = "merger",
-    pooling: Annotated[str, typer.Option(help="mean or max")] = "mean",
+    pooling: Annotated[str, typer.Option(help="mean, max or class")] = "mean",
     seed: Annotated[int, typer.Option(help="seed of phantom images and the bootstrap")] = 0,
 ) -> None:
-    """Measure a frozen tower on one image set: linear probe and kNN."""
+    """Measure a frozen tower on one image set: linear probe, the paper's probe and kNN."""
     from medrl_core.measure import vision
     from medrl_core.report import tables
 

@@ -121,12 +121,21 @@ class VisionParams(OnImages):
     towers: dict[Annotated[str, Field(min_length=1)], Model] = Field(
         {"pixels": "pixels", "random": "random", "base": MICRO_BASE},
         min_length=1,
-        description='name to tower: "pixels", "pca:64", "random" or a model',
+        description='name to tower: "pixels", "colour", "pca:64", "random", "efficientnet-lite0", '
+        '"resnet18", a model, or "random:" and a model',
+    )
+    layer: Literal["merger", "patch"] = Field(
+        "merger", description="tokens of a model: after the patch merger or before it"
+    )
+    pooling: Literal["mean", "max", "class"] = Field(
+        "mean", description="over the tokens of an image; class: the class token"
     )
     fractions: Some[Annotated[float, Field(gt=0, le=1)]] = Field(
         [0.1, 0.3, 1.0], description="shares of the training labels used"
     )
-    seeds: Seeds = Field([0, 1, 2], description="seeds of the label subsets")
+    seeds: Seeds = Field(
+        [0, 1, 2, 3, 4], description="seeds of the label subsets and of the paper's probe"
+    )
     n_train: PositiveInt = Field(600, description="training images of each set")
     n_test: PositiveInt = Field(300, description="test images of each set")
 
@@ -136,6 +145,8 @@ class VisionParams(OnImages):
             raise ValueError(
                 f"fractions = {self.fractions} of n_train = {self.n_train} leaves under 10 labels"
             )
+        if "resnet18" in self.towers.values() and 1.0 not in self.fractions:
+            raise ValueError("resnet18 learns from all training labels: add 1.0 to fractions")
         return self
 
 

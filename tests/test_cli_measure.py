@@ -6,6 +6,7 @@ The model is tiny and random, so that nothing here rests on what it answers.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tiny
+from conftest import ROOT
 from medrl_core import cli
 from medrl_core.measure import probe
 from medrl_core.measure.rollouts import COLUMNS, RolloutStore
@@ -271,15 +273,27 @@ def test_an_output_that_is_a_file_is_refused(model, items, tmp_path):
     assert "is a file: name a folder" in refused(*words)
 
 
-def test_probe_prints_both_probes_with_intervals(model):
+def test_probe_prints_all_three_probes_with_intervals_and_the_same_again(model):
     words = ["--data", "phantom-breast", "--n-train", 24, "--n-test", 12]
     text = said("probe", "--model", model, *words)
     assert text.splitlines()[0] == f"{model} on phantom-breast (phantom), 12 test images"
     header, *rows = text.splitlines()[1:]
-    assert header.split() == ["metric", "linear", "knn", "commonest", "class"]
+    assert header.split() == ["metric", "linear", "paper", "knn", "commonest", "class"]
     assert [row.split()[0] for row in rows] == ["accuracy", "auc", "balanced_accuracy", "ece"]
-    assert all(row.count("[") == 2 for row in rows[:3]) and "[" not in rows[3]
+    assert all(row.count("[") == 3 for row in rows[:3]) and "[" not in rows[3]
+    assert text == said("probe", "--model", model, *words)
     assert text != said("probe", "--model", "pixels", *words)
+
+
+def test_probe_on_real_breastmnist_in_one_command():
+    root = os.environ.get("MEDMNIST_ROOT") or ROOT.parent / "shared/medmnist"
+    if not (Path(root) / "breastmnist.npz").is_file():
+        pytest.skip(f"no breastmnist.npz in {root}: set MEDMNIST_ROOT to run on real images")
+    text = said("probe", "--model", ROOT / "data/micro-base", "--data", "breastmnist",
+                "--root", root)
+    assert "on breastmnist (official), 156 test images" in text.splitlines()[0]
+    accuracy = float(text.splitlines()[2].split()[1])
+    assert 114 / 156 < accuracy < 1  # more than always naming the commonest class
 
 
 @pytest.mark.parametrize(("words", "why"), [

@@ -45,6 +45,7 @@ REFUSED = [
     ("02_support", {"model": "run:03_sft/../../x"}, ["model = ", "run:NOTEBOOK/path"]),
     ("00_data", {"size": 32}, ["size = 32 ", "28, 64, 128, 224"]),
     ("00_data", {"root": 3}, ["root = 3 ", "text or null"]),
+    ("01_vision", {"towers": {"net": "resnet18"}, "fractions": [0.5]}, ["resnet18", "add 1.0"]),
     ("01_vision", {"towers": {"base": 1}}, ["towers[base] = 1 ", "names to"]),
     ("01_vision", {"seeds": [0, -1]}, ["seeds[1] = -1 ", "at least 0"]),
     ("03_sft", {"lora": "yes"}, ["lora = 'yes'", "true or false"]),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from medrl_core.data.images import ImageSet
 from medrl_core.errors import UserError
-from medrl_core.models import micro, towers
+from medrl_core.models import cnn, micro, towers
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +62,13 @@ def test_only_folders_and_hub_ids_are_models():
         "colour",
         "random",
         "pca:64",
+        "efficientnet-lite0",
+        "resnet18",
+        "random:data/micro-base",
         "data/micro-base",
         "Qwen/Qwen2.5-VL-7B-Instruct",
     ]
-    assert [towers.is_model(ref) for ref in refs] == [False] * 4 + [True] * 2
+    assert [towers.is_model(ref) for ref in refs] == [False] * 7 + [True] * 2
 
 
 def test_pca_projects_on_the_training_components(image_set):
@@ -95,7 +102,7 @@ def test_a_model_folder_gives_the_pooled_tokens_that_the_language_model_reads(im
 def test_layers_and_poolings_differ_in_value_and_in_hash(image_set, folder):
     seen = {}
     for layer in towers.LAYERS:
-        for pooling in towers.POOLINGS:
+        for pooling in ("mean", "max"):
             tower = towers.open_tower(folder, image_set, layer=layer, pooling=pooling)
             seen[tower.hash] = towers.encode(tower, image_set.images["test"]).tobytes()
     assert len(seen) == len(set(seen.values())) == 4
@@ -106,6 +113,17 @@ def test_a_grey_image_gives_the_features_of_its_colour_copy(image_set, folder):
     grey = image_set.images["test"][..., 0]
     colour = np.repeat(grey[..., None], 3, axis=-1)
     np.testing.assert_array_equal(towers.encode(tower, grey), towers.encode(tower, colour))
+
+
+def test_a_random_tower_has_the_shape_of_its_model_and_other_weights(image_set, folder):
+    images = image_set.images["test"]
+    learned, drawn = (towers.open_tower(ref, image_set) for ref in (folder, f"random:{folder}"))
+    one, other = (towers.encode(tower, images) for tower in (learned, drawn))
+    assert one.shape == other.shape and not np.allclose(one, other)
+    assert learned.hash != drawn.hash
+    towers._open_model.cache_clear()
+    again = towers.encode(towers.open_tower(f"random:{folder}", image_set), images)
+    np.testing.assert_array_equal(other, again)
 
 
 def test_a_model_saved_again_in_the_same_folder_is_a_new_tower(image_set, tmp_path):
@@ -146,6 +164,48 @@ def test_an_encoder_that_fails_leaves_nothing_in_the_cache(image_set, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_features_of_a_large_set_are_streamed(tmp_path):
+    """PathMNIST has 107,180 training images: pixels as floats would take 336 MB."""
+    images = np.zeros((107_180, 28, 28), np.uint8)
+    images[:, 0, 0] = np.arange(len(images)) % 251
+    large = ImageSet(
+        "large", "noise", "binary", ("a", "b"), {"train": images}, {}, "phantom", "0" * 32
+    )
+    tower = towers.Tower("t", "h", lambda batch: batch.reshape(len(batch), -1)[:, :500] / 255)
+    tracemalloc.start()
+    found = towers.features(tower, large, "train", tmp_path, batch_size=256)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.shape == (107_180, 500) and found.nbytes > 200e6
+    assert peak < 10e6
+    np.testing.assert_allclose(found[1000:1003, 0] * 255, np.arange(1000, 1003) % 251, rtol=1e-6)
+
+
+def test_the_library_reads_what_was_streamed(image_set, tmp_path):
+    tower = towers.open_tower("pixels", image_set)
+    found = towers.features(tower, image_set, "test", tmp_path, batch_size=4)
+    (path,) = tmp_path.iterdir()
+    np.testing.assert_array_equal(load_file(path)["features"], found)
+    np.testing.assert_array_equal(found, towers.encode(tower, image_set.images["test"]))
+
+
+def test_a_hub_model_out_of_reach_says_why_and_names_no_host(image_set, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(towers.NoTower) as caught:
+        towers.open_tower("facebook/dinov2-small", image_set)
+    assert str(caught.value).startswith("facebook/dinov2-small is not in the hub's cache")
+    assert "://" not in str(caught.value)
+
+
+def test_the_network_trained_on_the_set_names_its_classes_from_its_features(image_set, monkeypatch):
+    monkeypatch.setattr(cnn, "Recipe", partial(cnn.Recipe, steps=2, check_every=1))
+    tower = towers.open_tower("resnet18", image_set)
+    found = towers.encode(tower, image_set.images["test"])
+    assert found.shape == (6, 512)
+    np.testing.assert_allclose(tower.head(found).sum(axis=1), 1, atol=1e-6)
+    assert towers.open_tower("pixels", image_set).head is None
+
+
 @pytest.mark.parametrize(
     ("ref", "options", "words"),
     [
@@ -153,8 +213,9 @@ def test_an_encoder_that_fails_leaves_nothing_in_the_cache(image_set, tmp_path):
         ("pca:13", {}, "from 1 to 12"),
         ("pca:x", {}, "from 1 to 12"),
         ("pixels", {"layer": "top"}, "merger or patch"),
-        ("pixels", {"pooling": "sum"}, "mean or max"),
+        ("pixels", {"pooling": "sum"}, "mean, max, class"),
         ("no/such/model/anywhere", {}, "cannot be loaded"),
+        ("random", {"pooling": "class"}, "no class token"),
     ],
 )
 def test_what_cannot_be_opened_is_said_in_one_line(image_set, monkeypatch, ref, options, words):

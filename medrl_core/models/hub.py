@@ -41,22 +41,84 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None):
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = dtype or ("bfloat16" if device.startswith("cuda") else "float32")
+    device = device or _device()
+    dtype = dtype or _dtype(device)
     try:
         processor: ProcessorMixin = AutoProcessor.from_pretrained(ref)
         model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(
             ref, dtype=getattr(torch, dtype), use_safetensors=True
         )
     except Exception as error:  # transformers raises many kinds; all mean "cannot be loaded"
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        offline = os.environ.get("HF_HUB_OFFLINE") == "1"
-        hint = "the hub is switched off (HF_HUB_OFFLINE=1)" if offline else "check the name"
-        raise UserError(
-            f"model {ref!r} cannot be loaded: {first_line[:200]}; give a folder, or {hint}"
-        ) from error
+        raise _refusal(ref, error) from error
     processor.tokenizer.padding_side = "left"
     return model.to(device).eval(), processor
+
+
+def load_vision(ref: str, *, device: str | None = None, random: bool = False):
+    """Load any model that sees images, and its image processor, in evaluation mode.
+
+    Arguments:
+        ref: a folder or a hub id of an image-text-to-text model or of a vision model, for example
+            of the kinds DINOv2, SigLIP and CLIP, or of timm where that package is installed.
+        device: torch device; None takes the GPU where there is one. The weights are `bfloat16` on
+            a GPU and `float32` elsewhere.
+        random: random weights in the model's shape, the same each time, instead of its own.
+
+    Returns:
+        `(model, image_processor)`.
+
+    Raises:
+        UserError: no such folder or id, or its files cannot be read.
+    """
+    import torch
+    from transformers import (
+        AutoConfig,
+        AutoImageProcessor,
+        AutoModel,
+        AutoModelForImageTextToText,
+        AutoProcessor,
+    )
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+    device = device or _device()
+    try:
+        config = AutoConfig.from_pretrained(ref)
+        speaks = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+        if random:
+            kind = AutoModelForImageTextToText if speaks else AutoModel
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                model = kind.from_config(config, dtype=getattr(torch, _dtype(device)))
+        elif speaks:
+            model, processor = load(ref, device=device)
+            return model, processor.image_processor
+        else:
+            model = AutoModel.from_pretrained(ref, use_safetensors=True, dtype=_dtype(device))
+        processor = (AutoProcessor if speaks else AutoImageProcessor).from_pretrained(ref)
+        return model.to(device).eval(), getattr(processor, "image_processor", processor)
+    except UserError:
+        raise
+    except Exception as error:
+        raise _refusal(ref, error) from error
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _dtype(device: str) -> str:
+    return "bfloat16" if device.startswith("cuda") else "float32"
+
+
+def _refusal(ref: str, error: Exception) -> UserError:
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+    offline = os.environ.get("HF_HUB_OFFLINE") == "1"
+    hint = "the hub is switched off (HF_HUB_OFFLINE=1)" if offline else "check the name"
+    return UserError(
+        f"model {ref!r} cannot be loaded: {first_line[:200]}; give a folder, or {hint}"
+    )
 
 
 @lru_cache(maxsize=64)

@@ -2,8 +2,9 @@
 
 A tower is named by a reference: "pixels", "colour" (mean of each channel), "pca:64" (principal
 components of the training pixels), "random" (the micro model's vision tower with random weights),
-or a folder or hub id of a model of the Qwen2.5-VL kind. Linear probe and kNN read the same
-features, so they are comparable.
+"efficientnet-lite0" (ImageNet), "resnet18" (trained end to end on the set itself), a folder or hub
+id of a vision-language or vision model, or "random:" and such a folder or id (its shape with random
+weights). All probes read the same features.
 
 Run the tests: pytest tests/test_towers.py
 """
@@ -11,38 +12,44 @@ Run the tests: pytest tests/test_towers.py
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import torch
-from safetensors.numpy import load_file, save_file
 from sklearn.decomposition import PCA
 
 from medrl_core.data.images import ImageSet
 from medrl_core.errors import UserError
-from medrl_core.models import hub, micro
+from medrl_core.models import cnn, hub, micro, tokens
+from medrl_core.models.tokens import LAYERS, POOLINGS, NoTower
 
-LAYERS = ("merger", "patch")
-POOLINGS = ("mean", "max")
+BUILT_IN = ("pixels", "colour", "random", "efficientnet-lite0", "resnet18")
+PCA_IMAGES = 10_000  # enough for any number of components that 28x28 pixels have
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
 class Tower:
-    """A frozen encoder.
+    """An encoder whose weights no probe changes.
 
     Args:
         ref: the reference it was opened with.
         hash: changes with anything that changes its features: weights, preprocessing, layer.
         encode_batch: (B, H, W) or (B, H, W, 3) uint8 images to (B, D) float32 features.
+        head: of a tower that was trained on the labels of the image set: (N, D) features to
+            (N, C) class scores.
     """
 
     ref: str
     hash: str
     encode_batch: Callable[[np.ndarray], np.ndarray]
+    head: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def _digest(*parts: object) -> str:
@@ -62,48 +69,39 @@ def _channel_means(images: np.ndarray) -> np.ndarray:
     return _pixels(images).reshape(len(images), -1, images[0, 0, 0].size).mean(axis=1)
 
 
-def _in_colour(images: np.ndarray) -> np.ndarray:
-    """(B, H, W, 3): a grey image is shown to a colour tower with three equal channels."""
-    return images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=-1)
-
-
-def _vision(model, processor, layer: str, pooling: str) -> Callable[[np.ndarray], np.ndarray]:
-    visual = model.model.visual
-    device = next(visual.parameters()).device
-
-    def encode_batch(images: np.ndarray) -> np.ndarray:
-        inputs = processor.image_processor(images=list(_in_colour(images)), return_tensors="pt")
-        grid = inputs["image_grid_thw"].to(device)
-        with torch.inference_mode():
-            out = visual(inputs["pixel_values"].to(device), grid_thw=grid)
-        # The tower returns both: tokens after the patch merger and the patches before it.
-        tokens = out.pooler_output if layer == "merger" else out.last_hidden_state
-        tokens = tokens.float().reshape(len(images), -1, tokens.shape[-1])
-        pooled = tokens.mean(1) if pooling == "mean" else tokens.amax(1)
-        return pooled.cpu().numpy()
-
-    return encode_batch
-
-
 @lru_cache(maxsize=1)  # one image set after another through the same tower: loaded once
-def _open_vision(ref: str, version: str, layer: str, pooling: str, device: str) -> Tower:
-    """A vision tower; `version` changes when a folder's weights do, so that new ones are loaded."""
-    if is_model(ref):
-        model, processor = hub.load(ref, device=device)
-        weights = hub.model_hash(ref)
-    else:
+def _open_model(ref: str, version: str, layer: str, pooling: str, device: str | None) -> Tower:
+    """A model's tower; `version` changes with a folder's weights, so that new ones are loaded."""
+    if ref == "random":
         tokenizer = micro.train_tokenizer(["random"])
         model, processor = micro.build_model(tokenizer), micro.build_processor(tokenizer)
+        image_processor = processor.image_processor
         weights = _digest(*(w.numpy() for w in model.model.visual.state_dict().values()))
-    if not hasattr(getattr(model, "model", None), "visual"):
-        raise UserError(f"tower {ref!r} is a {type(model).__name__}: give one of the Qwen-VL kind")
-    name = _digest(weights, processor.image_processor.to_json_string(), layer, pooling)
-    return Tower(ref, name, _vision(model, processor, layer, pooling))
+    elif ref.startswith("random:"):
+        model, image_processor = _load(ref.removeprefix("random:"), device, random=True)
+        weights = _digest("random", model.config.to_json_string())
+    else:
+        model, image_processor = _load(ref, device)
+        weights = hub.model_hash(ref)
+    name = _digest(weights, model.dtype, image_processor.to_json_string(), layer, pooling)
+    encode_batch = tokens.encoder(model, image_processor, layer=layer, pooling=pooling)
+    return Tower(ref, name, encode_batch)
+
+
+def _load(ref: str, device: str | None, random: bool = False):
+    try:
+        return hub.load_vision(ref, device=device, random=random)
+    except UserError as error:
+        if Path(ref).exists() or not HUB_ID.fullmatch(ref):
+            raise
+        # The hub's own words name hosts and change; the kind of failure is enough for a table.
+        kind = type(error.__cause__).__name__
+        raise NoTower(f"{ref} is not in the hub's cache and was not fetched ({kind})") from error
 
 
 def is_model(ref: str) -> bool:
     """Whether a reference names a model with weights of its own, in a folder or on the hub."""
-    return ref not in ("pixels", "colour", "random") and not ref.startswith("pca:")
+    return ref not in BUILT_IN and not ref.startswith(("pca:", "random:"))
 
 
 def open_tower(
@@ -112,32 +110,47 @@ def open_tower(
     *,
     layer: str = "merger",
     pooling: str = "mean",
-    device: str = "cpu",
+    device: str | None = None,
 ) -> Tower:
     """Opens a tower by its reference.
 
     Args:
-        ref: "pixels", "colour", "pca:64", "random", or a model folder or hub id.
-        image_set: its training images fit the principal components; other towers ignore it.
-        layer: of a vision tower: "merger" (tokens the language model reads) or "patch" (before).
-        pooling: over the tokens of an image: "mean" or "max".
-        device: torch device of a vision tower.
+        ref: "pixels", "colour", "pca:64", "random", "efficientnet-lite0", "resnet18", a model
+            folder or hub id, or "random:" and one of these two.
+        image_set: its training images fit the principal components and train the ResNet-18, its
+            validation images choose that one's step; other towers ignore it.
+        layer: of a model: "merger" (tokens the language model reads) or "patch" (before).
+        pooling: over the tokens of an image: "mean", "max" or "class" (the class token).
+        device: torch device of a model; None takes the GPU where there is one.
 
     Raises:
-        UserError: unknown layer or pooling, a bad number of components, or a model that cannot be
-            loaded or has no vision tower of the Qwen2.5-VL kind.
+        NoTower: a hub model that is out of reach, a model without a vision tower, or one without
+            the class token asked for.
+        UserError: unknown layer or pooling, a bad number of components, or a folder that cannot
+            be loaded.
     """
     if layer not in LAYERS or pooling not in POOLINGS:
         raise UserError(
             f"layer {layer!r} with pooling {pooling!r} is unknown: "
-            f"use layer {' or '.join(LAYERS)} and pooling {' or '.join(POOLINGS)}"
+            f"use layer {' or '.join(LAYERS)} and pooling {', '.join(POOLINGS)}"
         )
-    if ref == "pixels":
-        return Tower(ref, _digest(ref), _pixels)
-    if ref == "colour":
-        return Tower(ref, _digest(ref), _channel_means)
+    train = image_set.images["train"]
+    match ref:
+        case "pixels":
+            return Tower(ref, _digest(ref), _pixels)
+        case "colour":
+            return Tower(ref, _digest(ref), _channel_means)
+        case "efficientnet-lite0":
+            name = _digest(cnn.lite0_hash(), cnn.LITE_SIDE)
+            return Tower(ref, name, cnn.lite0_features)
+        case "resnet18":
+            recipe = cnn.Recipe()
+            learned = (train, image_set.labels["train"])
+            chosen_on = (image_set.images["val"], image_set.labels["val"])
+            name = _digest(ref, recipe, *learned, *chosen_on)
+            return Tower(ref, name, *cnn.train_resnet(image_set, recipe))
     if ref.startswith("pca:"):
-        train = image_set.images["train"]
+        train = train[:PCA_IMAGES]
         most = min(len(train), _pixels(train[:1]).shape[1])
         size = ref.removeprefix("pca:")
         if not size.isdecimal() or not 1 <= int(size) <= most:
@@ -149,11 +162,17 @@ def open_tower(
             ref, _digest(ref, train), lambda images: pca.transform(_pixels(images)).astype("f4")
         )
     version = hub.model_hash(ref) if Path(ref).is_dir() else ref
-    return _open_vision(ref, version, layer, pooling, device)
+    return _open_model(ref, version, layer, pooling, device)
+
+
+def _batches(tower: Tower, images: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(images), batch_size):
+        found = tower.encode_batch(images[start : start + batch_size])
+        yield found.astype(np.float32, copy=False)
 
 
 def encode(tower: Tower, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
-    """Features of images, in batches, so that memory grows with the batch only.
+    """Features of images, held in memory.
 
     Args:
         tower: from `open_tower`.
@@ -163,17 +182,45 @@ def encode(tower: Tower, images: np.ndarray, batch_size: int = 64) -> np.ndarray
     Returns:
         (N, D) float32.
     """
-    parts = [
-        tower.encode_batch(images[start : start + batch_size])
-        for start in range(0, len(images), batch_size)
-    ]
-    return np.concatenate(parts).astype(np.float32, copy=False)
+    return np.concatenate([*_batches(tower, images, batch_size)])
+
+
+def _write(batches: Iterator[np.ndarray], n: int, path: Path) -> None:
+    """Write batches of n rows in all as one safetensors file, whole or not at all.
+
+    The library writes tensors that are in memory only; its format is a length, a JSON header and
+    the bytes, so batches can follow one another.
+    """
+    first = next(batches)
+    shape = [n, first.shape[1]]
+    about = {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * n * shape[1]]}
+    header = json.dumps({"features": about}).encode()
+    header += b" " * (-len(header) % 8)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(len(header).to_bytes(8, "little") + header)
+            for batch in chain([first], batches):
+                file.write(batch.astype("<f4", order="C", copy=False).data)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> np.ndarray:
+    """The features of a file, (N, D) float32, read from disk as they are used."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        shape = json.loads(file.read(size))["features"]["shape"]
+    return np.memmap(path, "<f4", mode="c", offset=8 + size, shape=tuple(shape))
 
 
 def features(
     tower: Tower, image_set: ImageSet, split: str, cache_dir: str | Path, batch_size: int = 64
 ) -> np.ndarray:
-    """Features of one split, read from the cache or computed and kept there.
+    """Features of one split, read from the cache or computed and kept there batch by batch.
+
+    Neither way holds all features in memory, so 100,000 images need no more than one batch.
 
     Args:
         tower: from `open_tower`.
@@ -190,7 +237,5 @@ def features(
     path = Path(cache_dir) / f"{tower.hash}-{_digest(images.shape, images)}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        save_file({"features": encode(tower, images, batch_size)}, partial)
-        os.replace(partial, path)
-    return load_file(path)["features"]
+        _write(_batches(tower, images, batch_size), len(images), path)
+    return _read(path)
