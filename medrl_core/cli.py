@@ -145,6 +145,7 @@ def evaluate(
     max_new_tokens: Annotated[int, typer.Option(help="token limit of an answer")] = 2048,
     seed: Annotated[int, typer.Option(help="seed of the samples")] = 0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="go on without bad lines")] = False,
+    backend: Annotated[str, typer.Option(help="transformers or vllm (extra gpu)")] = "transformers",
     exact: Annotated[bool, typer.Option("--exact", help="also the options' probabilities")] = False,
 ) -> None:
     """Measure Acc@1 and Pass@K of any model on any items; resumes."""
@@ -152,6 +153,7 @@ def evaluate(
     from medrl_core.data.prompts import prompt_hash
     from medrl_core.measure import evaluate as sampled
     from medrl_core.measure import exact as forced
+    from medrl_core.measure import vllm
     from medrl_core.measure.rollouts import RolloutStore
     from medrl_core.measure.sampling import Decoding
     from medrl_core.models import hub
@@ -163,13 +165,18 @@ def evaluate(
         asked = vqa.read_jsonl(items, skip_bad=skip_bad)
     for warning in left_out:
         print(f"medrl: {warning.message}", file=sys.stderr)
+    if backend not in ("transformers", "vllm"):
+        raise UserError(f"--backend {backend}: use transformers or vllm")
+    if exact and backend == "vllm":
+        raise UserError("--exact needs --backend transformers: vLLM forces no answers")
     if exact:
         forced.check(decoding)
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file: name a folder")
     place = out.resolve()
     with locked(place.with_name(f".{place.name}.lock"), str(out)):
-        net, processor = hub.load(model)
+        fast = backend == "vllm"
+        net, processor = vllm.load(model, asked) if fast else hub.load(model)
         names = {"model_name": model, "model_hash": hub.model_hash(model)}
         store = RolloutStore(out)
         wording = {item.item_id: prompt_hash(item) for item in asked}
@@ -179,8 +186,9 @@ def evaluate(
                 f"{out} has answers to other wordings of these items: use another folder"
             )
         rows = sampled.evaluate(
-            net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names
-        )
+            net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names,
+            sampler=vllm.sample if fast else None,
+        )  # fmt: skip
         store.compact()
         if exact:
             table = forced.both(net, processor, asked, rows, decoding, names["model_hash"])

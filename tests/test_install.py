@@ -71,5 +71,6 @@ def test_each_package_that_the_core_imports_is_asked_for():
     graph = grimp.build_graph("medrl_core", include_external_packages=True, cache_dir=None)
     outside = {module for module in graph.modules if not module.startswith("medrl_core")}
     sources = importlib.metadata.packages_distributions()
-    used = {normal(sources[m][0]) for m in outside if m not in sys.stdlib_module_names}
-    assert used <= names(PROJECT["dependencies"])
+    outside -= sys.stdlib_module_names
+    used = {normal(sources.get(module, [module])[0]) for module in outside}
+    assert used <= names(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["gpu"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -31,6 +31,7 @@ def evaluate(
     seed: int = 0,
     model_name: str,
     model_hash: str,
+    sampler: Callable | None = None,
 ) -> pd.DataFrame:
     """Sample what the store does not hold yet, and return the rows that were asked for.
 
@@ -44,6 +45,7 @@ def evaluate(
         seed: of the sampled completions.
         model_name: how results name the model.
         model_hash: hash of its weights.
+        sampler: `sampling.sample` (None), or `vllm.sample` for a model that vLLM holds.
 
     Returns:
         A frame with the columns of `medrl_core.measure.rollouts.COLUMNS`, one row a completion:
@@ -57,7 +59,7 @@ def evaluate(
     _check_same(_asked(store.frame(), prompts, model_hash, decoding, k), seed, decoding)
     started = said = time.monotonic()
     done = 0
-    for rows in sample(
+    for rows in (sampler or sample)(
         model, processor, items, k=k, decoding=decoding, seed=seed,
         model_name=model_name, model_hash=model_hash, done=store.keys(),
     ):

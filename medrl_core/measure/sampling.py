@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -185,16 +186,9 @@ def sample(
     """
     decoding = decoding or Decoding()
     indices = ([GREEDY] if greedy else []) + list(range(k))
-    names = ["greedy" if index == GREEDY else decoding.name for index in indices]
     hashes = [prompt_hash(item) for item in items]
     done = set(done)
-    wanted = [
-        not all(
-            (item.item_id, model_hash, hashed, name, index) in done
-            for name, index in zip(names, indices, strict=True)
-        )
-        for item, hashed in zip(items, hashes, strict=True)
-    ]
+    wanted = wanted_items(items, hashes, decoding, indices, model_hash, done)
 
     def fit(length: int) -> int:
         in_memory = items_that_fit(model, length, len(indices), decoding.max_new_tokens)
@@ -224,42 +218,90 @@ def sample(
                 [ids[:end] for ids, end in zip(tokens, ends, strict=True)],
                 skip_special_tokens=True,
             )
-            answers: dict[tuple[str, str], Parsed] = {}
-            rows = []
-            for (item, hashed, index), text, end, logprob in zip(
-                asked, texts, ends, logprobs, strict=True
-            ):
-                name = "greedy" if index == GREEDY else decoding.name
-                if (item.item_id, model_hash, hashed, name, index) in done:
-                    continue
-                if (item.item_id, text) not in answers:
-                    answers[item.item_id, text] = parse_item(text, item)
-                parsed = answers[item.item_id, text]
-                rows.append(
-                    {
-                        "item_id": item.item_id,
-                        "image_id": item.image_id,
-                        "dataset": item.dataset,
-                        "modality": item.modality,
-                        "answer_format": item.answer_format,
-                        "n_options": item.n_options,
-                        "gold": item.gold,
-                        "model": model_name,
-                        "model_hash": model_hash,
-                        "prompt_hash": hashed,
-                        "sample_index": index,
-                        "seed": seed,
-                        "decoding": name,
-                        "text": text,
-                        "parsed": parsed.answer,
-                        "parse_rule": parsed.rule,
-                        "correct": is_correct(parsed.answer, item.gold),
-                        "n_tokens": decoding.max_new_tokens if end is None else end + 1,
-                        "finish_reason": "length" if end is None else "stop",
-                        "logprob": logprob,
-                    }
-                )
-            yield rows
+            most = decoding.max_new_tokens
+            yield rollout_rows(
+                [
+                    Completion(*key, text, most if end is None else end + 1, end is not None, logp)
+                    for key, text, end, logp in zip(asked, texts, ends, logprobs, strict=True)
+                ],
+                decoding, seed=seed, model_name=model_name, model_hash=model_hash, done=done,
+            )  # fmt: skip
+
+
+class Completion(NamedTuple):
+    """A completion before it is read: of which item and sample, and how it ended."""
+
+    item: Item
+    prompt_hash: str
+    sample_index: int
+    text: str
+    n_tokens: int
+    ended: bool
+    logprob: float | None
+
+
+def rollout_rows(
+    completions: Sequence[Completion],
+    decoding: Decoding,
+    *,
+    seed: int,
+    model_name: str,
+    model_hash: str,
+    done: Collection[tuple],
+) -> list[dict]:
+    """Read completions and give their rows (see `rollouts`), but for keys that are done.
+
+    Arguments: as for `sample`.
+    """
+    answers: dict[tuple[str, str], Parsed] = {}
+    rows = []
+    for item, hashed, index, text, n_tokens, ended, logprob in completions:
+        name = "greedy" if index == GREEDY else decoding.name
+        if (item.item_id, model_hash, hashed, name, index) in done:
+            continue
+        if (item.item_id, text) not in answers:
+            answers[item.item_id, text] = parse_item(text, item)
+        parsed = answers[item.item_id, text]
+        rows.append(
+            {
+                "item_id": item.item_id,
+                "image_id": item.image_id,
+                "dataset": item.dataset,
+                "modality": item.modality,
+                "answer_format": item.answer_format,
+                "n_options": item.n_options,
+                "gold": item.gold,
+                "model": model_name,
+                "model_hash": model_hash,
+                "prompt_hash": hashed,
+                "sample_index": index,
+                "seed": seed,
+                "decoding": name,
+                "text": text,
+                "parsed": parsed.answer,
+                "parse_rule": parsed.rule,
+                "correct": is_correct(parsed.answer, item.gold),
+                "n_tokens": n_tokens,
+                "finish_reason": "stop" if ended else "length",
+                "logprob": logprob,
+            }
+        )
+    return rows
+
+
+def wanted_items(
+    items: Sequence[Item], hashes: Sequence[str], decoding: Decoding, indices: Sequence[int],
+    model_hash: str, done: Collection[tuple],
+) -> list[bool]:
+    """Whether some sample of each item is not done yet."""
+    names = ["greedy" if index == GREEDY else decoding.name for index in indices]
+    return [
+        not all(
+            (item.item_id, model_hash, hashed, name, index) in done
+            for name, index in zip(names, indices, strict=True)
+        )
+        for item, hashed in zip(items, hashes, strict=True)
+    ]
 
 
 def parse_item(text: str, item: Item):
