@@ -170,7 +170,7 @@ def evaluate(
     if exact and backend == "vllm":
         raise UserError("--exact needs --backend transformers: vLLM forces no answers")
     if exact:
-        forced.check(decoding)
+        forced.check(asked, decoding)
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file: name a folder")
     place = out.resolve()
@@ -237,7 +237,7 @@ def probe(
     root: Root = None,
     size: Size = 28,
     allow: Annotated[list[str], typer.Option(help="name whose file may differ")] = [],  # noqa: B006
-    n_train: Annotated[int, typer.Option(min=1, help="training images at most")] = 600,
+    n_train: Annotated[int, typer.Option(min=10, help="training images at most")] = 600,
     n_test: Annotated[int, typer.Option(min=1, help="test images at most")] = 300,
     layer: Annotated[str, typer.Option(help="merger or patch")] = "merger",
     pooling: Annotated[str, typer.Option(help="mean, max or class")] = "mean",

@@ -104,9 +104,13 @@ class OnImages(Common):
 class DataParams(OnImages):
     """00_data."""
 
-    n_train: PositiveInt = Field(600, description="training images of a phantom set")
+    n_train: PositiveInt = Field(
+        600, description="training images of a phantom set; most of a real one that are classified"
+    )
     n_val: PositiveInt = Field(150, description="validation images of a phantom set")
-    n_test: PositiveInt = Field(300, description="test images of a phantom set")
+    n_test: PositiveInt = Field(
+        300, description="test images of a phantom set; most of a real one that are classified"
+    )
     n_show: int = Field(8, ge=1, le=32, description="images shown of each set")
 
     @model_validator(mode="after")

@@ -44,6 +44,12 @@ def test_sides(curve, k):
     assert found == pytest.approx([k], nan_ok=True)
 
 
+def test_a_curve_that_begins_on_the_other_side_does_not_count():
+    curves = np.array([[0.1, -0.1], [-0.1, 0.1]])
+    assert first_on_the_other_side(curves, [1, 2], 1.0) == pytest.approx([2, np.nan], nan_ok=True)
+    assert first_on_the_other_side(curves, [1, 2], -1.0) == pytest.approx([np.nan, 2], nan_ok=True)
+
+
 def test_the_smallest_k_that_reaches_a_level():
     # Half of the items have one right of four (Pass@K = K/4), half have two: the means of
     # 1/4 and 1/2, 1/2 and 5/6, 3/4 and 1, 1 and 1.

@@ -132,3 +132,24 @@ def test_what_cannot_be_asked_is_refused(model_and_processor):
             option_probabilities(*model_and_processor, items, starts, given=True)
     with pytest.raises(UserError, match="uncut samples"):
         both(*model_and_processor, [item], pd.DataFrame(), Decoding(top_p=0.9))
+
+
+def test_an_item_without_an_answer_tag_is_bounded_by_nothing(model_and_processor):
+    items = tiny.items("mcq", 2)
+    starts = {items[0].item_id: STARTS[:1]}
+    table = option_probabilities(*model_and_processor, items, starts, given=False)
+    assert set(table.item_id) == {item.item_id for item in items}
+    found = score_exact(table[table.item_id == items[1].item_id], [1, 4])
+    found = found[found.scope == "overall"].set_index(["metric", "k"]).value
+    assert [found["low_pass@k", k] for k in (1, 4)] == [0, 0]
+    assert [found["high_pass@k", k] for k in (1, 4)] == [1, 1]
+
+
+def test_without_any_answer_tag_only_the_bounds_are_given(model_and_processor):
+    items = tiny.items("mcq", 2)
+    silent = pd.DataFrame({"item_id": [i.item_id for i in items], "sample_index": -1, "text": "no"})
+    assert starts_of(silent) == {}
+    table = both(*model_and_processor, items, silent, Decoding())
+    assert not table.given.any() and (table.probability == 0).all()
+    with pytest.raises(UserError, match="all of these are open"):
+        both(*model_and_processor, tiny.items("open", 2), silent, Decoding())

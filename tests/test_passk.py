@@ -13,12 +13,10 @@ from scipy.stats import binom
 
 from medrl_core.errors import UserError
 from medrl_core.measure.passk import (
-    cover_at_tau,
     exact_pass_at_k,
     excess_support,
     guess_floor,
     pass_at_k,
-    sampling_efficiency,
 )
 
 
@@ -108,29 +106,3 @@ def test_excess_support():
     assert excess_support([0.8, 0.5, 1.0, 0.6], [0.6, 0.6, 0.6, 0.6]) == pytest.approx(
         [0.5, -0.25, 1.0, 0.0])
     assert np.isnan(excess_support(1.0, 1.0))
-
-
-def test_cover_at_tau():
-    shares = [0.0, 0.25, 0.5, 0.75]
-    assert cover_at_tau(shares, 0.5) == 0.5
-    assert cover_at_tau(shares, [0.25, 0.75, 1.0]) == pytest.approx([0.75, 0.25, 0.0])
-    assert cover_at_tau([3 * 0.1], 0.3) == 1.0
-    assert np.isnan(cover_at_tau([], 0.5))
-    for tau in (0, 1.5, np.nan):
-        with pytest.raises(UserError, match="tau"):
-            cover_at_tau(shares, tau)
-
-
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.floats(0.01, 1))
-def test_sampling_efficiency_against_search(correct, level):
-    curve = [pass_at_k(12, correct, k).mean() for k in range(1, 13)]
-    expected = next((k for k, v in enumerate(curve, 1) if v >= level - 1e-12), None)
-    assert sampling_efficiency(np.full(len(correct), 12), correct, level) == expected
-
-
-def test_sampling_efficiency_by_hand():
-    # one right of four: Pass@K = K/4, so 0.6 needs K = 3
-    assert sampling_efficiency([4], [1], 0.6) == 3
-    assert sampling_efficiency([4, 4], [1, 0], 0.6) is None
-    with pytest.raises(UserError, match="level"):
-        sampling_efficiency([4], [1], 0)

@@ -15,6 +15,8 @@ from medrl_core.errors import UserError
 
 # Prompts and pixels held in memory at once.
 ITEMS_ENCODED = 512
+# Most rows decoded at once. A fixed number, so that free memory does not decide on last digits.
+ROWS = 1024
 
 Inputs = dict[str, torch.Tensor]
 Asked = Sequence[tuple[str, Item]]

@@ -39,16 +39,17 @@ def k_to_reach(scores: pd.DataFrame, level: float) -> pd.DataFrame:
 
 
 def first_on_the_other_side(
-    differences: NDArray[np.float64], ks: Sequence[int]
+    differences: NDArray[np.float64], ks: Sequence[int], side: float | None = None
 ) -> NDArray[np.float64]:
     """Give the first K at which each curve has another sign than where it began.
 
-    Arguments: `differences` (curves, K) of two Pass@K; `ks` (K,) ascending.
-    Returns: (curves,) K; nan for a curve that stays on its side, or on zero.
+    Arguments: `differences` (curves, K) of two Pass@K; `ks` (K,) ascending; `side` the sign, 1 or
+    -1, on which a curve must begin to count (None: any).
+    Returns: (curves,) K; nan for a curve that stays on its side or on zero, or does not count.
     """
     sign = np.sign(np.where(np.abs(differences) < 1e-12, 0.0, differences))
     begin = np.take_along_axis(sign, (sign != 0).argmax(axis=1)[:, None], axis=1)
-    other = (sign == -begin) & (begin != 0)
+    other = (sign == -begin) & (begin != 0) & (side is None or begin == side)
     return np.where(other.any(axis=1), np.asarray(ks, dtype=float)[other.argmax(axis=1)], np.nan)
 
 
@@ -58,7 +59,8 @@ def crossings(frame_a: pd.DataFrame, frame_b: pd.DataFrame, seed: int = 0) -> pd
     Arguments: `frame_a`, `frame_b` as for `score.compare`; `seed` of the bootstrap over images.
     Returns: CROSSING_COLUMNS; `k` the first K at which the other model is ahead (the curves cross
     between the scored K before it and this one), nan where the curves do not cross; `low` and
-    `high` the 95% interval over the draws that cross, and `share` of the draws that do.
+    `high` the 95% interval over the draws that cross the same way, and `share` of the draws that
+    do.
     Raises: UserError as `score.matched`.
     """
     a, b, _ = matched(frame_a, frame_b)
@@ -74,9 +76,13 @@ def crossings(frame_a: pd.DataFrame, frame_b: pd.DataFrame, seed: int = 0) -> pd
             for items in (part, b.loc[part.index])
         ]
         difference = curves[0] - curves[1]
-        k = first_on_the_other_side(difference.mean(axis=0)[None], ks)[0]
+        mean = difference.mean(axis=0)
+        k = first_on_the_other_side(mean[None], ks)[0]
         draws = bootstrap_draws(difference, part.image_id, seed=seed)
-        drawn = first_on_the_other_side(draws, ks)
+        # A draw that begins on the other side crosses the other way: another event.
+        ahead = mean[np.abs(mean) >= 1e-12]
+        side = np.sign(ahead[0]) if len(ahead) else None
+        drawn = first_on_the_other_side(draws, ks, side)
         share = np.nan if np.isnan(draws).any() else float(np.mean(~np.isnan(drawn)))
         rows.append((scope, name, k, *interval(drawn), share, len(part)))
     return pd.DataFrame(rows, columns=CROSSING_COLUMNS)

@@ -24,7 +24,7 @@ import torch
 
 from medrl_core.data.items import LETTERS, Item
 from medrl_core.errors import UserError
-from medrl_core.measure.batches import ITEMS_ENCODED, batches
+from medrl_core.measure.batches import ITEMS_ENCODED, ROWS, batches
 from medrl_core.measure.decode import complete, items_that_fit
 from medrl_core.measure.sampling import GREEDY, Decoding, parse_item
 
@@ -47,7 +47,7 @@ def starts_of(frame: pd.DataFrame, *, greedy_only: bool = False) -> dict[str, li
     tagged = frame[frame.text.str.contains(TAG, regex=False)]
     if greedy_only:
         tagged = tagged[tagged.sample_index == GREEDY]
-    starts = tagged.text.str.partition(TAG)[0] + TAG
+    starts = tagged.text.str.split(TAG, n=1).str[0] + TAG
     found = {}
     for item, part in starts.groupby(tagged.item_id):
         counts = part.value_counts().sort_index().sort_values(ascending=False, kind="stable")
@@ -103,9 +103,10 @@ def option_probabilities(
         processor: its processor.
         items: `mcq` items.
         starts: item_id to what the model says before the answer, answer tag included (see
-            `starts_of`); items not named are left out.
-        given: the start is taken as said, and an item has one; else starts count as text that the
-            model has to say too.
+            `starts_of`).
+        given: the start is taken as said, an item has one, and items without are left out; else
+            starts count as text that the model has to say too, and an item without any has
+            probability 0 of each option: nothing is known of it.
         temperature: of the softmax.
         model_hash: written into the rows.
 
@@ -113,15 +114,16 @@ def option_probabilities(
         One row an option with the columns COLUMNS, sorted by item and option.
 
     Raises:
-        UserError: an item has no options, several given starts, or no item has a start.
+        UserError: an item has no options, several given starts, or no item has a given start.
     """
+    for item in items:
+        if not item.options:
+            raise UserError(f"exact support is of mcq items, and {item.item_id} has no options")
     asked = [item for item in items if starts.get(item.item_id)]
-    if not asked:
+    if given and not asked:
         raise UserError("no item has a start to answer after; give starts of these items")
     told = []
     for item in asked:
-        if not item.options:
-            raise UserError(f"exact support is of mcq items, and {item.item_id} has no options")
         if given and len(starts[item.item_id]) > 1:
             raise UserError(f"{item.item_id} has several starts; give one, or count them all")
         ways = _ways(item)
@@ -134,11 +136,15 @@ def option_probabilities(
                 )
             ]
         )
-    copies = max(map(len, told))
-    steps = max(len(ids) for scripts in told for _, ids, _ in scripts)
+    copies = max(map(len, told), default=0)
+    steps = max((len(ids) for scripts in told for _, ids, _ in scripts), default=0)
 
     def fit(length: int) -> int:
-        return max(1, items_that_fit(model, length, copies, steps))
+        return max(1, min(ROWS // copies, items_that_fit(model, length, copies, steps)))
+
+    def about(item: Item) -> tuple:
+        return (item.item_id, item.image_id, item.dataset, item.modality, item.n_options,
+                item.gold, model_hash, temperature, given)  # fmt: skip
 
     rows = []
     for first in range(0, len(asked), ITEMS_ENCODED):
@@ -152,15 +158,22 @@ def option_probabilities(
                 sums = dict.fromkeys(LETTERS[: len(item.options)], 0.0)
                 for (letter, *_), chance in zip(scripts[i], chances, strict=False):
                     sums[letter] += chance
-                about = (item.item_id, item.image_id, item.dataset, item.modality, item.n_options,
-                         item.gold, model_hash, temperature, given)  # fmt: skip
-                rows += [(*about, letter, chance) for letter, chance in sums.items()]
+                rows += [(*about(item), letter, chance) for letter, chance in sums.items()]
+    if not given:
+        for item in items:
+            if not starts.get(item.item_id):
+                rows += [(*about(item), letter, 0.0) for letter in LETTERS[: len(item.options)]]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.sort_values(["item_id", "option"], ignore_index=True)
 
 
-def check(decoding: Decoding) -> None:
-    """Refuse, as a UserError, a decoding that cuts tokens off: its samples follow no softmax."""
+def check(items: Sequence[Item], decoding: Decoding) -> None:
+    """Refuse, as a UserError, items that are all open, and a decoding that cuts tokens off.
+
+    The samples of such a decoding follow no softmax.
+    """
+    if not any(item.options for item in items):
+        raise UserError("exact support is of items with options, and all of these are open")
     if decoding.top_p < 1 or decoding.top_k:
         raise UserError("exact support is of uncut samples: take top_p 1 and top_k 0, or leave it")
 
@@ -172,19 +185,21 @@ def both(
     """Give the options' probabilities after the greedy reasoning, and over all reasonings seen.
 
     Arguments: `items` of which the open ones are left out; `frame` their rollouts at `decoding`.
-    Returns: the rows of `option_probabilities` for both, at the decoding's temperature.
-    Raises: UserError where the decoding cuts tokens off, no item is mcq, or no completion has an
-    answer tag.
+    Returns: the rows of `option_probabilities` for both, at the decoding's temperature; only the
+    second where no greedy completion opens an answer tag.
+    Raises: UserError as `check`.
     """
-    check(decoding)
+    check(items, decoding)
     choice = [item for item in items if item.options]
     about = {"temperature": decoding.temperature, "model_hash": model_hash}
-    return pd.concat(
-        option_probabilities(
-            model, processor, choice, starts_of(frame, greedy_only=given), given=given, **about
-        )
-        for given in (True, False)
-    )
+    parts = []
+    for given in (True, False):
+        starts = starts_of(frame, greedy_only=given)
+        if starts or not given:
+            parts.append(
+                option_probabilities(model, processor, choice, starts, given=given, **about)
+            )
+    return pd.concat(parts)
 
 
 def _forced(model, inputs, scripts, copies: int, steps: int, temperature: float) -> torch.Tensor:

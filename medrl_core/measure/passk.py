@@ -1,4 +1,4 @@
-"""Pass@K without bias, and the measures that go with it: guess floor, excess support, Cover@tau.
+"""Pass@K without bias, and what goes with it: guess floor, excess support, known chances.
 
 Every function takes NumPy arrays of any shape that broadcast, one entry an item.
 Run its test: `pytest tests/test_passk.py`.
@@ -99,41 +99,3 @@ def excess_support(p: ArrayLike, floor: ArrayLike) -> NDArray[np.float64]:
     p, floor = np.broadcast_arrays(np.asarray(p, dtype=float), np.asarray(floor, dtype=float))
     room = 1.0 - floor
     return np.divide(p - floor, room, out=np.full(room.shape, np.nan), where=room > 0)
-
-
-def cover_at_tau(c_over_n: ArrayLike, tau: ArrayLike) -> NDArray[np.float64]:
-    """Give the share of items that are right in at least a share tau of their samples.
-
-    Arguments: `c_over_n` (items,) shares of right samples; `tau` one or more levels in (0, 1].
-    Returns: shares with the shape of tau; nan without items.
-    Raises: UserError when a tau lies outside (0, 1].
-    Source: Cover@tau, arXiv 2510.08325.
-    """
-    share, tau = np.asarray(c_over_n, dtype=float).ravel(), np.asarray(tau, dtype=float)
-    if np.any(~((tau > 0) & (tau <= 1))):
-        raise UserError("tau of Cover@tau must lie in (0, 1]; choose for example 0.5")
-    if share.size == 0:
-        return np.full(tau.shape, np.nan)
-    return np.mean(share >= tau[..., None] - LEVEL_TOLERANCE, axis=-1)
-
-
-def sampling_efficiency(n: ArrayLike, c: ArrayLike, level: float) -> int | None:
-    """Find the smallest K whose mean Pass@K over items reaches a level.
-
-    Arguments: `n`, `c` (items,) samples drawn and right; `level` in (0, 1].
-    Returns: K, or None when even the smallest n of all items does not reach it.
-    Raises: UserError as `pass_at_k`, or when the level lies outside (0, 1].
-    """
-    if not 0 < level <= 1:
-        raise UserError(f"a level of Pass@K must lie in (0, 1], not {level}; try 0.9")
-    n, c = _counts(n, c)
-    low, high = 1, int(n.min())
-    if pass_at_k(n, c, high).mean() < level - LEVEL_TOLERANCE:
-        return None
-    while low < high:  # Pass@K does not fall as K grows, so halving finds the first K
-        middle = (low + high) // 2
-        if pass_at_k(n, c, middle).mean() >= level - LEVEL_TOLERANCE:
-            high = middle
-        else:
-            low = middle + 1
-    return low

@@ -23,7 +23,7 @@ from transformers import (
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import prompt_hash
 from medrl_core.errors import UserError
-from medrl_core.measure.batches import ITEMS_ENCODED, batches
+from medrl_core.measure.batches import ITEMS_ENCODED, ROWS, batches
 from medrl_core.measure.decode import Groups, complete, items_that_fit
 from medrl_core.measure.parsing import Parsed, is_correct, parse
 
@@ -161,7 +161,7 @@ def sample(
     seed: int = 0,
     model_name: str = "",
     model_hash: str = "",
-    rows_per_batch: int = 1024,
+    rows_per_batch: int = ROWS,
     done: Collection[tuple] = (),
 ) -> Iterator[list[dict]]:
     """Draw K completions of each item, and the greedy one in the same pass.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from medrl_core.errors import UserError
 from medrl_core.measure.parsing import TAG_RULES
 from medrl_core.measure.passk import (
+    LEVEL_TOLERANCE,
     exact_pass_at_k,
     excess_support,
     guess_floor,
@@ -195,7 +196,7 @@ def _sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[dict]:
         values["guess_floor@k", k] = np.where(m > 0, guess_floor(np.maximum(m, 1), k), 0.0)
         derived["excess_support@k", k] = (excess_support, ("pass@k", k), ("guess_floor@k", k))
     for tau in TAUS:
-        values[f"cover@{tau:g}", 0] = (c >= tau * n - 1e-9).astype(float)
+        values[f"cover@{tau:g}", 0] = (c >= tau * n - LEVEL_TOLERANCE * n).astype(float)
     for name in ("majority_vote", "distinct_answers", "answer_entropy", "no_answer",
                  "format_failure", "truncated"):
         values[name, 0] = items[name].to_numpy()

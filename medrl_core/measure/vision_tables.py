@@ -88,7 +88,7 @@ def recall_table(
     """Recall of every class of the linear probes on all labels.
 
     Args:
-        readings: from `read`.
+        readings: from `vision.look`.
         classes: class names of each image set.
         seed: of the bootstrap.
 
@@ -128,7 +128,7 @@ def difference_table(readings: Sequence[Reading], reference: str, seed: int = 0)
     """Accuracy of each tower minus that of a reference tower on the same test images.
 
     Args:
-        readings: from `read`; the linear probes on all labels are compared.
+        readings: from `vision.look`; the linear probes on all labels are compared.
         reference: name of the tower to compare with.
         seed: of the bootstrap.
 

@@ -26,6 +26,7 @@ from medrl_core.measure.sampling import (
     rollout_rows,
     wanted_items,
 )
+from medrl_core.models import hub
 
 # Items handed to vLLM at once; it makes its own batches of them. Their rows are kept together.
 ITEMS_A_CALL = 256
@@ -42,7 +43,7 @@ def load(ref: str, items: Sequence[Item]):
         `(llm, processor)` for `sample`.
 
     Raises:
-        UserError: vLLM is not installed.
+        UserError: vLLM is not installed, or it cannot load the model.
     """
     from transformers import AutoProcessor
 
@@ -55,7 +56,10 @@ def load(ref: str, items: Sequence[Item]):
         ) from error
     most = max((len(item.images) for item in items), default=0)
     limit = {"image": most} if most else {}
-    return LLM(model=ref, limit_mm_per_prompt=limit), AutoProcessor.from_pretrained(ref)
+    try:
+        return LLM(model=ref, limit_mm_per_prompt=limit), AutoProcessor.from_pretrained(ref)
+    except Exception as error:  # many kinds; all mean "cannot be loaded"
+        raise hub.refusal(ref, error) from error
 
 
 def sample(

@@ -49,7 +49,7 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None):
             ref, dtype=getattr(torch, dtype), use_safetensors=True
         )
     except Exception as error:  # transformers raises many kinds; all mean "cannot be loaded"
-        raise _refusal(ref, error) from error
+        raise refusal(ref, error) from error
     processor.tokenizer.padding_side = "left"
     return model.to(device).eval(), processor
 
@@ -99,7 +99,7 @@ def load_vision(ref: str, *, device: str | None = None, random: bool = False):
     except UserError:
         raise
     except Exception as error:
-        raise _refusal(ref, error) from error
+        raise refusal(ref, error) from error
 
 
 def _device() -> str:
@@ -112,7 +112,8 @@ def _dtype(device: str) -> str:
     return "bfloat16" if device.startswith("cuda") else "float32"
 
 
-def _refusal(ref: str, error: Exception) -> UserError:
+def refusal(ref: str, error: Exception) -> UserError:
+    """Say in one line why a model cannot be loaded, and what to do."""
     first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
     offline = os.environ.get("HF_HUB_OFFLINE") == "1"
     hint = "the hub is switched off (HF_HUB_OFFLINE=1)" if offline else "check the name"
