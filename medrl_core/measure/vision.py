@@ -68,6 +68,11 @@ def load_limited(
     whole = load(
         name, root=root, size=size, allow=tuple(allow), n=max(n_train, 2 * n_test), seed=seed
     )
+    return limited(whole, n_train=n_train, n_test=n_test)
+
+
+def limited(whole: ImageSet, *, n_train: int, n_test: int) -> ImageSet:
+    """The first images of a set: n_train training, a quarter of it validation, n_test test."""
     keep = {"train": n_train, "val": max(1, n_train // 4), "test": n_test}
     return replace(
         whole,

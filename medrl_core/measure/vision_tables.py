@@ -110,9 +110,9 @@ def reliability_table(readings: Sequence[Reading], seed: int = 0) -> pd.DataFram
     Returns:
         A row a (tower, bin) with at least ten predictions: confidence, value, low, high, n.
     """
-    rows = []
+    rows, full = [], _full(readings)
     for tower in dict.fromkeys(r.tower for r in readings):
-        mine = [r for r in _full(readings) if r.tower == tower]
+        mine = [r for r in full if r.tower == tower]
         pairs = [probe.predictions(r.scores, r.labels, r.task) for r in mine]
         confidence, right = (np.concatenate(side) for side in zip(*pairs, strict=True))
         bins = probe.bins_of(confidence)
