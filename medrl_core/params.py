@@ -37,6 +37,7 @@ Dataset = Literal[
 ]  # fmt: skip
 Benchmark = Literal["PMC-VQA", "MMMU-medical", "MedXpertQA-MM", "PathVQA", "SLAKE", "VQA-RAD"]
 AnswerFormat = Literal["open", "mcq"]
+Arm = Literal["rl", "sft", "sft_rl", "rl_grpo", "sft_rl_grpo"]
 
 
 def _no_repeats(values: list) -> list:
@@ -222,8 +223,9 @@ class SFTParams(Trained):
 class RLParams(Trained, Budgeted):
     """04_rl; the care_* defaults are those of the official run (GRPO-CARE, arXiv 2506.16141)."""
 
-    arms: Some[Literal["rl", "sft", "sft_rl"]] = Field(
-        ["rl", "sft", "sft_rl"], description="recipes at the same budget"
+    arms: Some[Arm] = Field(
+        ["rl", "sft", "sft_rl"],
+        description="recipes at the same budget; those with _grpo leave out the consistency bonus",
     )
     objective: Literal["grpo", "care"] = Field("care", description="objective of RL")
     sft_share: float = Field(0.5, gt=0, lt=1, description="share of sft_rl's budget spent on SFT")
@@ -243,7 +245,7 @@ class TransferParams(OnImages):
 
     init: Model = Field(MICRO_BASE, description="model that the arms started from")
     arms: RunName = Field("run:04_rl", description="run that holds the trained models")
-    methods: Some[Literal["rl", "sft", "sft_rl"]] = Field(
+    methods: Some[Arm] = Field(
         ["rl", "sft", "sft_rl"], description="recipes compared"
     )
     train_on: Datasets | None = Field(None, description="rows of the matrix; null: all datasets")

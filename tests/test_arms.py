@@ -19,6 +19,8 @@ from medrl_core.train.arms import Recipe, steps, train_arm
         ("sft_rl", 1100, 0.5, (8, 9)),  # 17 whole steps
         ("sft", 128, 0.5, (2, 0)),
         ("sft_rl", 256, 0.5, (2, 2)),
+        ("rl_grpo", 1024, 0.5, (0, 16)),
+        ("sft_rl_grpo", 1024, 0.25, (4, 12)),
     ],
 )
 def test_steps_by_hand(arm, budget, share, expected):
@@ -33,7 +35,7 @@ def test_all_arms_spend_the_same(budget):
 
 
 def test_an_unknown_arm_and_a_budget_under_two_steps():
-    with pytest.raises(UserError, match="arm 'ppo' is unknown: use one of sft, rl, sft_rl"):
+    with pytest.raises(UserError, match="arm 'ppo' is unknown: use one of sft, rl, sft_rl, "):
         steps("ppo", Recipe(budget=64))
     for arm, budget, told in (("sft", 127, "1 steps of SFT"), ("rl", 63, "0 of RL"),
                               ("sft_rl", 255, "2 steps of SFT and 1 of RL")):
@@ -65,6 +67,22 @@ def test_an_arm_takes_its_steps_and_leaves_its_start_alone(init, arm, stages):
     assert ("reward" in history) == (arm != "sft")
     assert hub.model_hash(init) == before
     assert not tiny.same(tiny.weights(model), tiny.weights(hub.load(init)[0]))
+
+
+@pytest.mark.parametrize(
+    ("arm", "objective", "used"),
+    [("rl", "care", "care"), ("rl", "dapo", "dapo"), ("rl_grpo", "care", "grpo"),
+     ("sft_rl_grpo", "dapo", "grpo")],
+)
+def test_the_arms_without_bonus_run_plain_grpo(monkeypatch, arm, objective, used):
+    seen = []
+    monkeypatch.setattr(hub, "load", lambda ref: (None, None))
+    monkeypatch.setattr(sft, "train", lambda model, *_, **__: (model, []))
+    monkeypatch.setattr(
+        arms.grpo, "train", lambda model, *_, **given: (seen.append(given["objective"]), [])
+    )
+    train_arm(arm, "model", [], Recipe(budget=1024, objective=objective))
+    assert seen == [used]
 
 
 def test_an_unknown_arm_loads_no_model(monkeypatch):

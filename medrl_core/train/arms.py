@@ -17,7 +17,9 @@ from medrl_core.models import hub
 from medrl_core.train import grpo, sft
 from medrl_core.train.care import Care
 
-ARMS = ("sft", "rl", "sft_rl")
+# Of the last two, RL is plain GRPO, whatever the recipe's objective: what the bonus adds is the
+# difference.
+ARMS = ("sft", "rl", "sft_rl", "rl_grpo", "sft_rl_grpo")
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,11 @@ def steps(arm: str, recipe: Recipe) -> tuple[int, int]:
     total = recipe.budget // recipe.batch_size
     if arm not in ARMS:
         raise UserError(f"arm {arm!r} is unknown: use one of {', '.join(ARMS)}")
-    first = {"sft": total, "rl": 0, "sft_rl": round(total * recipe.sft_share)}[arm]
+    stages = arm.removesuffix("_grpo")
+    first = {"sft": total, "rl": 0, "sft_rl": round(total * recipe.sft_share)}[stages]
     found = first, total - first
     # The first step of a warm-up has a learning rate of zero, so one step alone trains nothing.
-    needed = {"sft": (2, 0), "rl": (0, 2), "sft_rl": (2, 2)}[arm]
+    needed = {"sft": (2, 0), "rl": (0, 2), "sft_rl": (2, 2)}[stages]
     if any(have < need for have, need in zip(found, needed, strict=True)):
         raise UserError(
             f"budget {recipe.budget} gives arm {arm} {found[0]} steps of SFT and {found[1]} of RL, "
@@ -83,7 +86,7 @@ def train_arm(
     """Train one arm from a model reference.
 
     Arguments:
-        arm: `sft`, `rl` or `sft_rl`.
+        arm: one of `ARMS`.
         init: folder or hub id of the model to start from.
         items: training items.
         recipe: budget and settings.
@@ -102,7 +105,8 @@ def train_arm(
         label=f"{label} (sft)",
     )
     model, rl_log = grpo.train(
-        model, processor, items, steps=n_rl, objective=recipe.objective,
+        model, processor, items, steps=n_rl,
+        objective="grpo" if arm.endswith("_grpo") else recipe.objective,
         num_generations=recipe.num_generations, completions_per_step=recipe.batch_size,
         learning_rate=recipe.learning_rate_rl, temperature=recipe.temperature,
         max_new_tokens=recipe.max_new_tokens, care=recipe.care, seed=seed,
