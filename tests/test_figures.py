@@ -225,3 +225,23 @@ def test_series_colours_come_from_the_colour_blind_safe_palette():
     wanted = figures.sns.color_palette("colorblind")
     assert list(figures.colours(["base", "SFT"]).values()) == wanted[:2]
     assert all(re.fullmatch(r"#[0-9a-f]{6}", c) for c in wanted.as_hex())
+
+
+def test_before_and_after_by_hand():
+    columns = ["arm", "metric", "value", "low", "high", "change", "change_low", "change_high"]
+    nan = float("nan")
+    table = pd.DataFrame(
+        [
+            ("base", "acc@1", 0.5, 0.4, 0.6, nan, nan, nan),
+            ("base", "excess_support@k", -1.25, -2.0, 0.5, nan, nan, nan),
+            ("RL", "acc@1", 0.75, 0.7, 0.8, 0.25, 0.1, 0.4),
+            ("RL", "excess_support@k", 0.5, 0.4, 0.6, 1.75, 1.5, 2.0),
+        ],
+        columns=columns,
+    )
+    found = tables.before_and_after(table, index=["arm"])
+    assert found.to_dict("list") == {
+        "arm": ["base", "RL"],
+        "Acc@1": ["50.0% [40.0, 60.0]", "75.0% [70.0, 80.0]; +25.0 [+10.0, +40.0]"],
+        "excess support": ["-1.25 [-2, 0.5]", "0.5 [0.4, 0.6]; 1.75 [1.5, 2]"],
+    }

@@ -15,7 +15,7 @@ from medrl_core import plan
 from medrl_core.report import tables
 
 COLUMNS = 5  # more do not fit a phone
-ROWS = 24
+ROWS = 36
 SPECIAL = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|`*_~[](){}#$!\\\"'^:@"}
 
 

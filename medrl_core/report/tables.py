@@ -85,6 +85,34 @@ def pivot(table: pd.DataFrame, *, row: str, column: str, unit: Unit = "percent")
     return wide.fillna(MISSING).rename_axis(columns=None).reset_index()
 
 
+def before_and_after(table: pd.DataFrame, *, index: list[str]) -> pd.DataFrame:
+    """One column a metric: where a model stands and, behind the semicolon, what training changed.
+
+    Args:
+        table: columns of `index`, metric (`acc@1`, `pass@k`, `excess_support@k`), value, low, high,
+            and change, change_low, change_high (nan for the model before training).
+        index: columns that name a row.
+
+    Returns:
+        Columns of `index` and one text column a metric, such as "50.0% [45.1, 54.9]; +5.0
+        [1.2, 8.9]": percent and points, but plain numbers for excess support.
+    """
+    titles = {"acc@1": "Acc@1", "pass@k": "Pass@K", "excess_support@k": "excess support"}
+    rows: dict[tuple, dict[str, str]] = {}
+    for row in table.to_dict("records"):
+        plain = row["metric"] == "excess_support@k"
+        text = interval(row["value"], row["low"], row["high"], "number" if plain else "percent")
+        ends = (row["change"], row["change_low"], row["change_high"])
+        change = interval(*ends, "number" if plain else "points")
+        name = tuple(row[column] for column in index)
+        rows.setdefault(name, dict(zip(index, name, strict=True)))[titles[row["metric"]]] = (
+            text if change == MISSING else f"{text}; {change}"
+        )
+    return pd.DataFrame(list(rows.values())).sort_values(
+        index[0], key=lambda names: names.map(list(dict.fromkeys(names)).index), kind="stable"
+    )
+
+
 def markdown(
     table: pd.DataFrame,
     *,
