@@ -33,9 +33,8 @@ def asked() -> dict[str, dict[str, set[str]]]:
 def asked_columns() -> list[str]:
     """Return the columns that chapters name for their tables."""
     texts = [chapter.read_text() for chapter in sorted((ROOT / "book").glob("*.md"))]
-    return [
-        name for t in texts for call in COLUMNS.findall(t) for name in re.findall(r'"(\w+)"', call)
-    ]
+    calls = [call for text in texts for call in COLUMNS.findall(text)]
+    return [name for call in calls for name in re.findall(r'"([^"]+)"', call)]
 
 
 def write_run(folder: Path, study: str, notebook: str, origin: str = "phantom") -> None:
@@ -54,7 +53,7 @@ def write_run(folder: Path, study: str, notebook: str, origin: str = "phantom") 
             "extra": [0.123456, None],
         }
     )
-    for column in asked_columns():
+    for column in set(asked_columns()) - set(frame):
         frame[column] = "text"
     for name in names["number"]:
         res.number(name, 0.2, low=0.15, high=0.25, n=60, unit="points")

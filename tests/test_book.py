@@ -81,13 +81,14 @@ def test_a_rebuilt_file_is_called_rebuilt_and_an_official_one_is_not(clone: Path
     folder = Path("data/records/medmnist/02_support")
     write_run(folder, "medmnist", "02_support", origin="unverified")
     one = chapter(clone)
-    rebuilt = one.table("02_support", "failures", "caption", study="medmnist")
+    shown = {"columns": ["dataset", "value"], "study": "medmnist"}
+    rebuilt = one.table("02_support", "failures", "caption", **shown)
     assert "BloodMNIST &#40;rebuilt&#41;" in rebuilt
     assert "BloodMNIST &#40;rebuilt&#41;" in one.real_data("02_support")
     for text in (rebuilt, one.number("02_support", "h2", study="medmnist"), one.judged("H2")):
         assert "[medmnist, partly rebuilt]{.study}" in text
     write_run(folder, "medmnist", "02_support", origin="official")
-    official = one.table("02_support", "failures", "caption", study="medmnist")
+    official = one.table("02_support", "failures", "caption", **shown)
     assert "rebuilt" not in official + one.real_data("02_support")
     assert "bloodmnist: the official bytes" in one.real_data("02_support")
 
@@ -118,7 +119,7 @@ def test_escaped_text_keeps_no_sign_that_means_something(sign: str) -> None:
 
 def test_texts_from_data_cannot_become_markup(clone: Path) -> None:
     write_run(Path("runs/toy/02_support"), "toy", "02_support")
-    text = chapter(clone).table("02_support", "failures", "caption")
+    text = chapter(clone).table("02_support", "failures", "caption", ["dataset", "value"])
     assert escape(HOSTILE) in text
     assert "<script>" not in text
 

@@ -14,7 +14,10 @@ import yaml
 
 from medrl_core import params
 from medrl_core.errors import UserError
-from medrl_core.report import myst, provenance, results, scoreboard
+from medrl_core.report import agreement, myst, provenance, results, scoreboard
+
+# Studies that are recorded: too long for the making of the book.
+RECORDED = ("micro-seeds", "medmnist")
 
 
 class Chapter:
@@ -33,6 +36,7 @@ class Chapter:
         """Return what a chapter's template can name."""
         names = ["number", "table", "figure", "published", "published_table", "scoreboard"]
         names += ["scoreboard_figure", "answer", "judged", "params_table", "status", "real_data"]
+        names += ["agreement"]
         plain = {"study": self.study, "notebooks": list(params.NOTEBOOKS), "badge": myst.badge}
         return plain | {
             name: getattr(self, name) for name in [*names, "about", "has", "verdict_list"]
@@ -112,6 +116,15 @@ class Chapter:
             return f"\n:::{{div}} result\n{body}\n{shown}\n:::\n\n{self._footer(notebook, study)}"
         picture = f"\n:::{{figure}} {files}.svg\n:alt: {myst.quoted(said)}\n:width: 100%\n\n"
         return f"{picture}{shown} [SVG]({files}.svg)\n:::\n\n{self._footer(notebook, study)}"
+
+    def agreement(self, notebook: str, table: str, keys: list[str], study: str) -> str:
+        """Return whether this study's run says the same as the record of `study` that holds it."""
+        live, recorded = self.folder(notebook, self.study), self.folder(notebook, study)
+        for folder, name in ((live, self.study), (recorded, study)):
+            if not folder.is_dir():
+                return self._not_run(notebook, name)
+        said = myst.escape(agreement.sentence(live, recorded, table, keys))
+        return f"{said} {myst.badge(self.study)} {myst.badge(study)}"
 
     def published(self, group: str, name: str) -> str:
         """Return one published number with its source."""
@@ -204,7 +217,9 @@ class Chapter:
         lines = ["| notebook | study | outcome | time and memory |", "|:---|:---|:---|---:|"]
         for study in self.studies():
             for notebook in params.NOTEBOOKS:
-                folder = self.folder(notebook, study)
+                folder = self._of(notebook).get(study)
+                if folder is None:
+                    continue
                 if folder.is_dir():
                     made = provenance.read(folder)
                     cost = f"{made.wall_seconds:.0f} s, {made.peak_memory_mb} MB"
@@ -232,11 +247,20 @@ class Chapter:
         return "\n".join(["", *lines, "", myst.badge(study), ""])
 
     def studies(self) -> list[str]:
-        """Return the studies that the book shows: its own and the recorded one."""
-        return list(dict.fromkeys([self.study, "medmnist"]))
+        """Return the studies that the book shows: its own and the recorded ones."""
+        return list(dict.fromkeys([self.study, *RECORDED]))
+
+    def _of(self, notebook: str) -> dict[str, Path]:
+        """Return the folder of each study; a record that leaves the notebook out is left out."""
+        folders = {study: self.folder(notebook, study) for study in self.studies()}
+        return {
+            study: folder
+            for study, folder in folders.items()
+            if study == self.study or folder.is_dir() or not folder.parent.is_dir()
+        }
 
     def _judge(self, claim: scoreboard.Claim, check: scoreboard.Check) -> list[scoreboard.Judged]:
-        folders = {study: self.folder(claim.run, study) for study in self.studies()}
+        folders = self._of(claim.run)
         return [scoreboard.judge(claim, check, study, folders[study]) for study in folders]
 
     def _part(self, notebook: str, study: str, kind: str, name: str) -> Any:
