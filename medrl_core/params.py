@@ -38,6 +38,7 @@ Dataset = Literal[
 Benchmark = Literal["PMC-VQA", "MMMU-medical", "MedXpertQA-MM", "PathVQA", "SLAKE", "VQA-RAD"]
 AnswerFormat = Literal["open", "mcq"]
 Arm = Literal["rl", "sft", "sft_rl", "rl_grpo", "sft_rl_grpo"]
+Objective = Literal["grpo", "dr_grpo", "dapo", "gspo", "rloo", "care", "passk"]
 
 
 def _no_repeats(values: list) -> list:
@@ -227,7 +228,7 @@ class RLParams(Trained, Budgeted):
         ["rl", "sft", "sft_rl"],
         description="recipes at the same budget; those with _grpo leave out the consistency bonus",
     )
-    objective: Literal["grpo", "care"] = Field("care", description="objective of RL")
+    objective: Objective = Field("care", description="objective of RL")
     sft_share: float = Field(0.5, gt=0, lt=1, description="share of sft_rl's budget spent on SFT")
     learning_rate_sft: LearningRate = Field(1e-3, description="peak learning rate of SFT")
     learning_rate_rl: LearningRate = Field(1e-4, description="peak learning rate of RL")
@@ -238,6 +239,12 @@ class RLParams(Trained, Budgeted):
     care_margin: Share = Field(0.01, description="distance below the mean that still gains it")
     care_ema_decay: float = Field(0.995, ge=0, lt=1, description="decay of the reference model")
     care_ema_every: PositiveInt = Field(10, description="steps between updates of the reference")
+
+    @model_validator(mode="after")
+    def _passk_can_tell_apart(self) -> Self:
+        if self.objective == "passk" and self.num_generations < 3:
+            raise ValueError("objective passk rewards Pass@2: num_generations must be at least 3")
+        return self
 
 
 class TransferParams(OnImages):
@@ -293,7 +300,7 @@ class BeyondParams(Budgeted):
     """08_beyond."""
 
     init: Model = Field(MICRO_BASE, description="model to start from")
-    objectives: Some[Literal["grpo", "dr_grpo", "dapo", "gspo", "care"]] = Field(
+    objectives: Some[Objective] = Field(
         ["grpo", "dr_grpo", "dapo"], description="RL objectives compared"
     )
     temperatures: Some[Temperature] = Field(

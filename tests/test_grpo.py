@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 import tiny
 from medrl_core.data.prompts import messages
 from medrl_core.errors import UserError
+from medrl_core.measure.passk import pass_at_k
 from medrl_core.train import care as care_functions
 from medrl_core.train import grpo, sft
 from medrl_core.train.care import Care
@@ -63,6 +64,71 @@ def test_each_objective_trains(taught, objective, monkeypatch):
     assert not tiny.same(before, tiny.weights(model))
     assert not model.training
     assert ("care/bonus" in history[0]) == (objective == "care")
+
+
+def advantages(monkeypatch, name, taught, **options):
+    """Rewards and advantages, group by group, of one step with a trainer of `grpo`."""
+    seen = []
+
+    class Spy(getattr(grpo, name)):
+        def _calculate_rewards(self, *args, **kwargs):
+            seen.append(super()._calculate_rewards(*args, **kwargs))
+            return seen[-1]
+
+        def _generate_and_score_completions(self, inputs):
+            output = super()._generate_and_score_completions(inputs)
+            seen.append(output["advantages"])
+            return output
+
+    monkeypatch.setattr(grpo, name, Spy)
+    _, history = grpo.train(
+        copy.deepcopy(taught[0]), taught[1], tiny.items("open", 8),
+        **{**SMALL, "steps": 1, "max_new_tokens": 30, **options},
+    )
+    rewards, found = seen
+    return rewards.view(2, 4, 2), found.view(2, 4), history[0]
+
+
+def test_rloo_holds_each_completion_against_the_mean_of_the_others(taught, monkeypatch):
+    rewards, found, _ = advantages(monkeypatch, "RLOOTrainer", taught, objective="rloo")
+    total = rewards.sum(2)
+    assert (total.std(1) > 0).any()
+    expected = total - (total.sum(1, keepdim=True) - total) / 3
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_passk_trains_on_the_pass_at_k_of_the_group(taught, monkeypatch):
+    answers = iter([[1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0]])
+    monkeypatch.setattr(grpo, "accuracy_reward", lambda completions, **_: next(answers))
+    rewards, found, logged = advantages(
+        monkeypatch, "PassKGRPOTrainer", taught, objective="passk", reward_k=2
+    )
+    # One right of four: a wrong one is drawn with it in one of three draws of two.
+    # Three right: the wrong one is always drawn with a right one.
+    accuracy = torch.tensor([[1, 1 / 3, 1 / 3, 1 / 3], [1, 1, 1, 1]])
+    assert torch.allclose(rewards[:, :, 0], accuracy)
+    total = accuracy + rewards[:, :, 1]
+    assert torch.allclose(found, total - total.mean(1, keepdim=True), atol=1e-6)
+    assert logged["passk/accuracy"] == pytest.approx(0.5)
+    mean = pass_at_k(4, [1, 3], 2).mean()
+    assert next(v for k, v in logged.items() if k.startswith("rewards/") and "format" not in k
+                and k.endswith("mean")) == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(("updates", "equal"), [(1, True), (2, False)])
+def test_importance_ratios_count_from_the_second_update_on(taught, monkeypatch, updates, equal):
+    monkeypatch.setattr(grpo, "accuracy_reward", signal)
+    weights, histories = [], []
+    for objective in ("grpo", "gspo"):
+        model, history = grpo.train(
+            copy.deepcopy(taught[0]), taught[1], tiny.items("open", 8), objective=objective,
+            updates=updates, **{**SMALL, "max_new_tokens": 30, "temperature": 2.0},
+        )
+        weights.append(tiny.weights(model))
+        histories.append([row["step"] for row in history])
+    close = all(torch.allclose(weights[0][n], weights[1][n], atol=1e-5) for n in weights[0])
+    assert close == equal
+    assert histories == [[updates, 2 * updates]] * 2
 
 
 def spied_trainer(monkeypatch, seen, callback=None):
@@ -259,6 +325,7 @@ def test_a_trained_model_keeps_nothing_of_its_trainer(taught):
     [
         ({"objective": "ppo"}, "objective 'ppo' is unknown: use one of grpo"),
         ({"completions_per_step": 6}, "must be a multiple of num_generations"),
+        ({"objective": "passk", "reward_k": 4}, "reward_k 4 must be under num_generations 4"),
         ({"items": []}, "at least one training item"),
     ],
 )

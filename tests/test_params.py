@@ -58,6 +58,7 @@ CONTRADICTIONS = [
     ("01_vision", {"fractions": [0.01], "n_train": 100}, ["fractions = [0.01]", "n_train = 100"]),
     ("03_sft", {"n_train": [64, 8], "batch_size": 16}, ["batch_size = 16", "n_train = 8"]),
     ("04_rl", {"budget": 32}, ["batch_size = 64", "budget = 32"]),
+    ("04_rl", {"objective": "passk", "num_generations": 2}, ["passk", "num_generations", "3"]),
     ("08_beyond", {"num_generations": 7}, ["batch_size = 64", "num_generations = 7"]),
     ("02_support", {"k": 2}, ["support_k = 4", "k = 2"]),
     ("05_transfer", {"train_on": ["phantom-ct"]}, ["train_on = ['phantom-ct']", "datasets"]),
@@ -101,4 +102,4 @@ def test_names_are_those_of_the_loaders():
     assert set(fields["objectives"]["items"]["enum"]) == set(grpo.OBJECTIVES)
     fields = params.model_of("04_rl").model_json_schema()["properties"]
     assert set(fields["arms"]["items"]["enum"]) == set(arms.ARMS)
-    assert set(fields["objective"]["enum"]) <= set(grpo.OBJECTIVES)
+    assert set(fields["objective"]["enum"]) == set(grpo.OBJECTIVES)

@@ -126,6 +126,7 @@ def _numbers(row: dict) -> dict[str, float]:
         "loss": "loss",
         "reward": "reward",
         "rewards/accuracy_reward/mean": "accuracy_reward",
+        "passk/accuracy": "accuracy_reward",  # there the reward above is the groups' Pass@K
         "rewards/format_reward/mean": "format_reward",
         "frac_reward_zero_std": "groups_without_signal",
         "entropy": "entropy",

@@ -1,4 +1,4 @@
-"""GRPO and consistency-aware GRPO on TRL's GRPOTrainer.
+"""GRPO, its variants, RLOO, consistency-aware GRPO and a reward of Pass@K on TRL's trainers.
 
 `pytest tests/test_grpo.py` trains a random micro model for a few steps.
 """
@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 
 import torch
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.trainer.callbacks import SyncRefModelCallback
 
 from medrl_core.data.items import Item
@@ -21,6 +21,7 @@ from medrl_core.errors import UserError
 from medrl_core.train import care as care_functions
 from medrl_core.train import progress
 from medrl_core.train.care import Care
+from medrl_core.train.passk import passk_rewards
 from medrl_core.train.rewards import accuracy_reward, format_reward
 
 # What each name changes in TRL's configuration, and the paper that proposes it.
@@ -33,8 +34,12 @@ OBJECTIVES: dict[str, dict] = {
     "dapo": {"loss_type": "dapo", "epsilon_high": 0.28},
     # GSPO, arXiv 2507.18071: importance ratio of whole sequences.
     "gspo": {"loss_type": "grpo", "importance_sampling_level": "sequence"},
+    # RLOO, arXiv 2402.14740: leave-one-out baseline, whole completions, no normalisation.
+    "rloo": {"normalize_advantages": False},
     # GRPO-CARE, arXiv 2506.16141.
     "care": {"loss_type": "grpo"},
+    # Pass@K instead of accuracy, arXiv 2505.15201; all else as Dr. GRPO, see `passk_rewards`.
+    "passk": {"loss_type": "dr_grpo", "scale_rewards": "none"},
 }
 
 
@@ -103,6 +108,34 @@ class CareGRPOTrainer(GRPOTrainer):
         return care_functions.answer_likelihood(logps, mask, self.care.clamp)
 
 
+class PassKGRPOTrainer(GRPOTrainer):
+    """GRPOTrainer whose accuracy reward is what a completion adds to the Pass@K of its group.
+
+    The logged mean of the accuracy reward is then the groups' Pass@K; their plain accuracy is
+    logged beside it.
+
+    Arguments:
+        reward_k: the K.
+        *args, **kwargs: as GRPOTrainer; the first reward function must be the accuracy reward.
+    """
+
+    def __init__(self, *args, reward_k: int, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.reward_k = reward_k
+
+    def _calculate_rewards(self, *args, **kwargs):
+        # Gathered over processes already, group after group.
+        rewards = super()._calculate_rewards(*args, **kwargs)
+        training = self.model.training
+        group = self.num_generations if training else self.num_generations_eval
+        accuracy = rewards[:, 0]
+        self._metrics["train" if training else "eval"]["passk/accuracy"].append(
+            accuracy.mean().item()
+        )
+        shaped = passk_rewards(accuracy, group, self.reward_k)
+        return torch.cat([shaped[:, None], rewards[:, 1:]], 1)
+
+
 def train(
     model,
     processor,
@@ -115,7 +148,10 @@ def train(
     learning_rate: float = 1e-4,
     temperature: float = 1.0,
     max_new_tokens: int = 40,
+    top_p: float = 1.0,
+    updates: int = 1,
     care: Care | None = None,
+    reward_k: int = 2,
     seed: int = 0,
     work_dir: str | os.PathLike | None = None,
     label: str = "grpo",
@@ -126,14 +162,18 @@ def train(
         model: changed in place.
         processor: its processor.
         items: training items, passed over as often as the steps need.
-        steps: optimiser steps.
+        steps: batches of completions that are sampled.
         objective: a key of `OBJECTIVES`.
         num_generations: completions an item (a group).
         completions_per_step: completions a step; a multiple of `num_generations`.
         learning_rate: constant after a warm-up of 5% of the steps.
         temperature: of the sampled completions.
         max_new_tokens: longest completion.
+        top_p: nucleus of the sampling distribution.
+        updates: optimiser steps on each batch; from the second on the completions are those of an
+            older policy, and clipping and importance ratios count.
         care: numbers of the consistency bonus, used by the objective `care`.
+        reward_k: the K of the objective `passk`.
         seed: of the order of items and of sampling.
         work_dir: where the trainer may write; nothing is kept there.
         label: what the progress lines call this training.
@@ -154,29 +194,37 @@ def train(
             f"completions_per_step {completions_per_step} must be a multiple of num_generations "
             f"{num_generations}"
         )
+    if objective == "passk" and reward_k >= num_generations:
+        raise UserError(
+            f"reward_k {reward_k} must be under num_generations {num_generations}: a draw of the "
+            "whole group tells its completions apart no more"
+        )
     if steps == 0:
         return model, []
     care = care or Care()
+    config = RLOOConfig if objective == "rloo" else GRPOConfig
     arguments = {
         "model": model,
         "reward_funcs": [accuracy_reward, format_reward],
-        "args": GRPOConfig(
+        "args": config(
             output_dir=str(work_dir or tempfile.gettempdir()),
             per_device_train_batch_size=progress.share(
                 completions_per_step, "completions_per_step"
             ),
             num_generations=num_generations,
-            max_steps=steps,
+            num_iterations=updates,
+            max_steps=steps * updates,
             learning_rate=learning_rate,
             lr_scheduler_type="constant_with_warmup",
             warmup_steps=0.05,
             max_grad_norm=5.0,
             beta=0.0,
             temperature=temperature,
+            top_p=top_p,
             max_completion_length=max_new_tokens,
             ref_model_mixup_alpha=1 - care.ema_decay,
             ref_model_sync_steps=care.ema_every,
-            logging_steps=max(1, steps // 20),
+            logging_steps=max(1, steps // 20) * updates,
             logging_nan_inf_filter=False,
             save_strategy="no",
             report_to="none",
@@ -193,6 +241,10 @@ def train(
     }
     if objective == "care":
         trainer = CareGRPOTrainer(**arguments, care=care)
+    elif objective == "passk":
+        trainer = PassKGRPOTrainer(**arguments, reward_k=reward_k)
+    elif objective == "rloo":
+        trainer = RLOOTrainer(**arguments)
     else:
         trainer = GRPOTrainer(**arguments)
     progress.attach(trainer, label)
