@@ -219,13 +219,14 @@ def diagnose(
     tau_support: Annotated[float, typer.Option(help="excess support that is enough")] = TAU_SUPPORT,
     delta_gap: Annotated[float, typer.Option(help="Pass@K over Acc@1 to sharpen")] = DELTA_GAP,
 ) -> None:
-    """Say for each data set: bridge with SFT, sharpen with RL, or stop."""
+    """Say for each data set: bridge with SFT, sharpen with RL, stop, or ask more items."""
     from medrl_core.report.scores import diagnose_folder
 
     found = diagnose_folder(folder, k, tau_support=tau_support, delta_gap=delta_gap)
     for row in found.itertuples():
-        about = f"{row.dataset} ({row.model}, {row.answer_format}, {row.decoding})"
+        about = f"{row.name} ({row.model}, {row.answer_format}, {row.decoding})"
         print(f"{about}: {row.action}, because {row.why}")
+        print(f"  the paper's rule, without guess floor: {row.paper_action}, as {row.paper_why}")
     print(folder / "diagnosis.json")
 
 

@@ -186,13 +186,20 @@ def test_diagnose_says_one_sentence_a_data_set(tmp_path):
     )
     lines = said("diagnose", folder, "-k", 2).splitlines()
     assert lines[-1] == str(folder / "diagnosis.json")
-    found = {line.split(" ")[0]: line for line in lines[:-1]}
+    assert all(line.startswith("  the paper's rule") for line in lines[1:-1:2])
+    found = {line.split(" ")[0]: line for line in lines[:-1:2]}
     assert {name: line.split("): ")[1].split(",")[0] for name, line in found.items()} == {
-        "sharp": "sharpen", "weak": "bridge", "done": "stop"}
+        "sharp": "sharpen", "weak": "bridge", "done": "stop", "m": "undecided"}
+    assert found["m"].endswith(" more items would decide if the measured values stay.")
     assert found["weak"].endswith("because excess support -0.78 [-0.78, -0.78] lies under 0.2.")
     told = json.loads((folder / "diagnosis.json").read_text())
     assert (told["k"], told["tau_support"], told["delta_gap"]) == (2, 0.2, 0.1)
-    assert [row["dataset"] for row in told["decisions"]] == ["done", "sharp", "weak"]
+    assert [(row["scope"], row["name"], row["paper_action"]) for row in told["decisions"]] == [
+        ("dataset", "done", "stop"), ("dataset", "sharp", "sharpen"), ("dataset", "weak", "bridge"),
+        ("modality", "m", "sharpen"),  # of all three data sets
+    ]
+    assert [row["more_items"] for row in told["decisions"]][:3] == [0, 0, 0]
+    assert told["decisions"][3]["more_items"] > 0
     loose = said("diagnose", folder, "-k", 2, "--delta-gap", 0).splitlines()
     assert "): sharpen, because" in loose[0]  # a gap of nothing reaches a threshold of nothing
 

@@ -220,20 +220,26 @@ def _one_each(folder: Path) -> dict[str, tuple[dict[str, str], pd.DataFrame]]:
 def diagnose_folder(
     folder: Path, k: int, *, tau_support: float, delta_gap: float, seed: int = 0
 ) -> pd.DataFrame:
-    """Apply the decision rule to each data set of a folder and write diagnosis.json.
+    """Apply the decision rule to each data set and modality of a folder; write diagnosis.json.
+
+    A modality that is one whole data set is not said twice.
 
     Arguments: `folder` holds rollouts; `k` of Pass@K; thresholds as in `boundary.decide`; `seed`.
-    Returns: columns KINDS, dataset, action, why, paper_action.
+    Returns: columns KINDS and those of `boundary.diagnose`.
     Raises: UserError as `boundary.diagnose`; nothing is written then.
     """
     limits = {"tau_support": tau_support, "delta_gap": delta_gap}
     parts = []
     for kind, rows in _kinds(folder):
         found = boundary.diagnose(score(rows, [k], seed), k, **limits)
-        found = found[found.scope == "dataset"].rename(columns={"name": "dataset"})
-        parts.append(found.drop(columns="scope").assign(**kind))
+        pairs = rows[["dataset", "modality"]].drop_duplicates()
+        doubled = pairs.dataset.duplicated(keep=False) | pairs.modality.duplicated(keep=False)
+        own = (found.scope == "modality") & found.name.isin(pairs.modality[doubled])
+        parts.append(found[(found.scope == "dataset") | own].assign(**kind))
     table = pd.concat(parts, ignore_index=True)
-    content = {"k": k, **limits, "decisions": table.to_dict("records")}
+    # By to_json, which writes a missing number as null.
+    decisions = json.loads(table.to_json(orient="records", double_precision=15))
+    content = {"k": k, **limits, "decisions": decisions}
     text = json.dumps(content, indent=1) + "\n"
     _write(folder, {"diagnosis.json": lambda path: path.write_text(text)})
     return table
