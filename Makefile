@@ -1,5 +1,7 @@
 # make book   install into .venv, run the study (STUDY=micro) and build the book
 # make test   install into .venv, run the smoke study and all tests
+# make pages  open every page of the built book in Chromium: _build/screenshots shows them
+# make links  ask every external link of the built book for an answer; needs the internet
 # make lint   ruff on code and notebooks, import directions
 # make clean  remove runs and the built book; .venv stays
 #
@@ -17,7 +19,7 @@ STAMP := .venv/installed
 export HF_HUB_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= $(HF_HUB_OFFLINE)
 
-.PHONY: book test lint clean install
+.PHONY: book test pages links lint clean install
 .DELETE_ON_ERROR:
 
 book: $(STAMP)
@@ -26,6 +28,12 @@ book: $(STAMP)
 test: $(STAMP)
 	@$(BIN)/medrl study smoke
 	@$(BIN)/python -m pytest
+
+pages: $(STAMP)
+	@MEDRL_BROWSER=required $(BIN)/python -m pytest tests/test_pages.py --book _build/html
+
+links: $(STAMP)
+	@$(BIN)/jupyter-book build _build/stage --path-output . --builder linkcheck
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -30,6 +30,10 @@ res.save()
 """
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--book", type=Path, help="built book for test_pages.py, e.g. _build/html")
+
+
 def parameters_cell(notebook: str) -> str:
     """Return the source of a parameters cell with the notebook's defaults."""
     values = {**params.defaults(notebook), "out": f"runs/dev/{notebook}"}
