@@ -279,6 +279,19 @@ class BoundaryParams(Common):
     support_k: int = Field(
         SUPPORT_K, ge=1, le=4096, description="K of excess support and of the gap"
     )
+    taus: Some[Share] = Field(
+        [0.05, 0.1, 0.2, 0.3, 0.5], description="tau_support tried, to see how much hangs on it"
+    )
+    deltas: Some[Share] = Field(
+        [0.0, 0.05, 0.1, 0.2, 0.3], description="delta_gap tried, to see how much hangs on it"
+    )
+    ks: Some[PositiveInt] = Field(
+        [1, 2, 4, 8, 16], description="support_k tried; more than were sampled is left out"
+    )
+    sizes: Some[PositiveInt] = Field(
+        [10, 25, 50, 100], description="validation images of each set tried; as far as there are"
+    )
+    repeats: PositiveInt = Field(20, description="draws of images at each of the sizes")
 
 
 class VQAParams(Common):

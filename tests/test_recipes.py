@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import pytest
 
 from medrl_core.errors import UserError
-from medrl_core.measure.recipes import ARM_OF, best_fixed, outcomes, plans
+from medrl_core.measure.recipes import (
+    ARM_OF,
+    agreement,
+    best_fixed,
+    compared,
+    confusion,
+    minus,
+    outcomes,
+    plans,
+)
+from medrl_core.measure.stats import Estimate
 
 
 def values(**sets):
@@ -90,3 +102,43 @@ def test_arms_tested_on_different_items_are_refused(other):
     test = {"base": values(blood=[0, 0]), "rl": other}
     with pytest.raises(UserError, match="arm rl was tested on . items of blood"):
         outcomes({"stay": {"blood": "base"}, "go": {"blood": "rl"}}, test)
+
+
+def test_minus_by_hand():
+    test = {"base": values(blood=[0, 0], derm=[1, 0]), "rl": values(blood=[0, 1], derm=[0, 0])}
+    reached = outcomes({"a": {"blood": "rl", "derm": "rl"}, "b": dict.fromkeys(["blood", "derm"],
+                                                                               "base")}, test)
+    found = minus(reached, "a", "b")
+    assert list(found.columns) == ["item_id", "image_id", "dataset", "value"]
+    assert list(found["value"]) == [0, 1, -1, 0]
+
+
+@pytest.mark.parametrize(("low", "high", "said"), [
+    (0.01, 0.05, "The rule is better than it: +3.0 points of Acc@1 [+1.0, +5.0]."),
+    (-0.05, -0.01, "The rule is worse than it: -3.0 points of Acc@1 [-5.0, -1.0]."),
+    (-0.01, 0.05, "The rule is not shown to be better than it: +2.0 points of Acc@1 [-1.0, +5.0]."),
+    (0.0, 0.04, "The rule is not shown to be better than it: +2.0 points of Acc@1 [+0.0, +4.0]."),
+    (0.0, 0.0, "The rule is no better than it: it takes the same arms everywhere."),
+])
+def test_a_recipe_is_better_only_by_its_whole_interval(low, high, said):
+    assert compared(Estimate((low + high) / 2, low, high, 9), "rule", "it") == said
+
+
+EXPOSURE = {"blood": 300, "derm": 10, "oct": 0}  # ct was never seen either
+
+
+def test_agreement_and_confusion_by_hand():
+    # Ours: blood sharpen right, derm bridge wrong, oct stop wrong, ct undecided.
+    assert agreement(DECISIONS, EXPOSURE) == pytest.approx(1 / 3)
+    # The paper's: blood bridge wrong, derm sharpen right, oct stop wrong, ct sharpen wrong.
+    assert agreement(DECISIONS, EXPOSURE, "paper_action") == pytest.approx(1 / 4)
+    assert math.isnan(agreement(DECISIONS, {}))
+    assert math.isnan(agreement(DECISIONS[DECISIONS.action == "undecided"], EXPOSURE))
+    table = confusion(DECISIONS, EXPOSURE)
+    assert list(table.columns) == ["rule", "base", "bridge", "sharpen", "stop", "undecided"]
+    assert table.to_numpy().tolist() == [
+        ["boundary rule", "seen", 1, 1, 0, 0],
+        ["boundary rule", "never seen", 0, 0, 1, 1],
+        ["paper's rule", "seen", 1, 1, 0, 0],
+        ["paper's rule", "never seen", 0, 1, 1, 0],
+    ]

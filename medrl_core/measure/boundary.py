@@ -56,7 +56,7 @@ def more_items(estimate: Estimate, threshold: float) -> int | None:
     where the value is the threshold itself or has no interval.
     """
     value, low, high = estimate.value, estimate.low, estimate.high
-    if not (low <= value <= high):  # nan
+    if math.isnan(value + low + high):
         return None
     if high < threshold or low >= threshold:
         return 0

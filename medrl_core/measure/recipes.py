@@ -1,7 +1,8 @@
 """Recipes at one budget: which arm each recipe takes on each data set, and what it reaches.
 
 The arms are trained once (notebook 04); a recipe only chooses among them, so all recipes compare
-at the same budget and on the same items. `pytest tests/test_recipes.py` runs the tests.
+at the same budget and on the same items. Nothing is chosen on test items.
+`pytest tests/test_recipes.py` runs the tests.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ from collections.abc import Mapping
 import pandas as pd
 
 from medrl_core.errors import UserError
+from medrl_core.measure.stats import Estimate
 
 # What a decision costs the budget on. An undecided case takes the arm that does both.
 ARM_OF = {"bridge": "sft_rl", "sharpen": "rl", "stop": "base", "undecided": "sft_rl"}
+# The arms that recipes choose among; a study may train others beside them.
+ARMS = ("base", "rl", "sft", "sft_rl")
+RULES = {"boundary rule": "action", "paper's rule": "paper_action"}
 
 
 def plans(
@@ -36,7 +41,7 @@ def plans(
     names = list(decisions.name)
     fixed = sorted(arm for arm in validation if arm != "base")
     result = {f"always {arm}": dict.fromkeys(names, arm) for arm in fixed}
-    for recipe, column in (("boundary rule", "action"), ("paper's rule", "paper_action")):
+    for recipe, column in RULES.items():
         rows = zip(names, decisions[column], strict=True)
         result[recipe] = {name: ARM_OF[action] for name, action in rows}
     needed = {"base"} | {arm for plan in result.values() for arm in plan.values()}
@@ -99,3 +104,68 @@ def outcomes(
             )
             parts.append(part)
     return pd.concat(parts, ignore_index=True)
+
+
+def minus(reached: pd.DataFrame, recipe: str, other: str) -> pd.DataFrame:
+    """Acc@1 of one recipe less that of another, item by item.
+
+    Arguments: `reached` as `outcomes` gives it; two of its recipes.
+    Returns: columns item_id, image_id, dataset, value.
+    """
+    ours, theirs = (reached[reached.recipe == name] for name in (recipe, other))
+    table = ours[["item_id", "image_id", "dataset"]].reset_index(drop=True)
+    return table.assign(value=ours["value"].to_numpy() - theirs["value"].to_numpy())
+
+
+def compared(estimate: Estimate, recipe: str, other: str) -> str:
+    """Say in one sentence whether a recipe is better than another.
+
+    Arguments: `estimate` of the first's mean Acc@1 less the second's; their names.
+    """
+    told = (
+        f"{100 * estimate.value:+.1f} points of Acc@1 "
+        f"[{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+    )
+    if estimate.low == estimate.high == 0:
+        return f"The {recipe} is no better than {other}: it takes the same arms everywhere."
+    if estimate.low > 0:
+        return f"The {recipe} is better than {other}: {told}."
+    if estimate.high < 0:
+        return f"The {recipe} is worse than {other}: {told}."
+    return f"The {recipe} is not shown to be better than {other}: {told}."
+
+
+def agreement(
+    decisions: pd.DataFrame, exposure: Mapping[str, int], column: str = "action"
+) -> float:
+    """Share of decided data sets on the right side of the true boundary.
+
+    Arguments: `decisions` of `boundary.diagnose`; `exposure` data set to images that the base was
+    trained on; `column` of the decision.
+    Returns: right is "bridge" where the base never saw the data set, anything else where it did;
+    nan without exposure and where nothing is decided.
+    """
+    sure = decisions[decisions[column] != "undecided"]
+    if not exposure or sure.empty:
+        return float("nan")
+    seen = sure.name.map(lambda name: exposure.get(name, 0) > 0)
+    return float((seen == (sure[column] != "bridge")).mean())
+
+
+def confusion(decisions: pd.DataFrame, exposure: Mapping[str, int]) -> pd.DataFrame:
+    """Count decisions against what the base model was trained on.
+
+    Arguments: as `agreement`, with an exposure that is known.
+    Returns: a row a rule and truth ("seen", "never seen"): rule, base, and how many data sets it
+    decided each way.
+    """
+    truth = decisions.name.map(lambda name: "seen" if exposure.get(name, 0) else "never seen")
+    rows = []
+    for rule, column in RULES.items():
+        for known in ("seen", "never seen"):
+            counts = decisions[column][truth == known].value_counts()
+            rows.append(
+                {"rule": rule, "base": known}
+                | {action: int(counts.get(action, 0)) for action in ARM_OF}
+            )
+    return pd.DataFrame(rows)

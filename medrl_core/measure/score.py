@@ -164,10 +164,15 @@ def _ratio(a: NDArray, b: NDArray) -> NDArray:
     return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b != 0)
 
 
-def _estimates(
+def estimates(
     items: pd.DataFrame, values: Values, derived: Derived, shown: Sequence[Column], seed: int
 ) -> list[dict]:
-    """Average columns over items, derive others from the means, and bootstrap all together."""
+    """Average columns over items, derive others from the means, and bootstrap all together.
+
+    Arguments: `items` with image_id; `values` numbers an item by column; `derived` a column to the
+    function and the two columns it is made of; `shown` the columns wanted; `seed`.
+    Returns: a dict a column of SCORE_COLUMNS, without scope and name.
+    """
     if items.empty or not values:
         return []
     columns = np.stack(list(values.values()), axis=1)
@@ -200,7 +205,7 @@ def _sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[dict]:
     for name in ("majority_vote", "distinct_answers", "answer_entropy", "no_answer",
                  "format_failure", "truncated"):
         values[name, 0] = items[name].to_numpy()
-    return _estimates(items, values, derived, [*values, *derived], seed)
+    return estimates(items, values, derived, [*values, *derived], seed)
 
 
 def _greedy(items: pd.DataFrame, seed: int) -> list[dict]:
@@ -210,7 +215,7 @@ def _greedy(items: pd.DataFrame, seed: int) -> list[dict]:
         ("greedy_format_failure", 0): items.greedy_format_failure.to_numpy(),
         ("greedy_truncated", 0): items.greedy_truncated.to_numpy(),
     }
-    return _estimates(items, values, {}, list(values), seed)
+    return estimates(items, values, {}, list(values), seed)
 
 
 def _greedy_against_sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[dict]:
@@ -222,7 +227,7 @@ def _greedy_against_sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -
         values["pass@k", k] = pass_at_k(n, c, k)
         derived["gap@k", k] = (np.subtract, ("pass@k", k), ("acc@1", 1))
         derived["efficiency@k", k] = (_ratio, ("acc@1", 1), ("pass@k", k))
-    return _estimates(items, values, derived, list(derived), seed)
+    return estimates(items, values, derived, list(derived), seed)
 
 
 def _recalls(items: pd.DataFrame, seed: int) -> list[dict]:
@@ -230,7 +235,7 @@ def _recalls(items: pd.DataFrame, seed: int) -> list[dict]:
     rows = []
     for gold, part in items[items.greedy.notna() & (items.n_options > 0)].groupby("gold"):
         column = (f"recall:{gold}", 0)
-        rows += _estimates(part, {column: part.greedy.to_numpy()}, {}, [column], seed)
+        rows += estimates(part, {column: part.greedy.to_numpy()}, {}, [column], seed)
     return rows
 
 
@@ -284,7 +289,7 @@ def score_exact(table: pd.DataFrame, ks: Sequence[int], seed: int = 0) -> pd.Dat
                 )
             rows += [
                 {"scope": scope, "name": name} | row
-                for row in _estimates(of, values, {}, list(values), seed)
+                for row in estimates(of, values, {}, list(values), seed)
             ]
     return pd.DataFrame(rows, columns=SCORE_COLUMNS)
 
