@@ -63,15 +63,18 @@ def _whole_run(text: str) -> str:
 
 T = TypeVar("T")
 Some = Annotated[list[T], Field(min_length=1), AfterValidator(_no_repeats)]
+Few = Annotated[list[T], AfterValidator(_no_repeats)]
 Model = Annotated[str, Field(min_length=1), AfterValidator(_reference)]
 RunName = Annotated[str, AfterValidator(_whole_run)]
 Datasets = Some[Dataset]
 Seeds = Some[Annotated[int, Field(ge=0, lt=2**31)]]
 Temperature = Annotated[float, Field(gt=0, le=10)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Nucleus = Annotated[float, Field(gt=0, le=1)]
 LearningRate = Annotated[float, Field(gt=0, lt=1)]
 TokenLimit = Annotated[int, Field(ge=4, le=8192)]
 Samples = Annotated[int, Field(ge=2, le=4096)]
+GroupSize = Annotated[int, Field(ge=2, le=256)]
 
 
 class Common(BaseModel):
@@ -92,7 +95,7 @@ class OnImages(Common):
     root: str | None = Field(
         None, description="folder of the MedMNIST files; null: $MEDMNIST_ROOT, then ~/.medmnist"
     )
-    allow: Annotated[list[Dataset], AfterValidator(_no_repeats)] = Field(
+    allow: Few[Dataset] = Field(
         [], description="image sets whose file may differ from the official one"
     )
     size: Literal[28, 64, 128, 224] = Field(28, description="image side in pixels")
@@ -175,7 +178,7 @@ class SupportParams(Sampled):
     """02_support."""
 
     model: Model = Field(MICRO_BASE, description="folder, hub id or file of another run")
-    top_p: float = Field(1.0, gt=0, le=1, description="nucleus of the sampling distribution")
+    top_p: Nucleus = Field(1.0, description="nucleus of the sampling distribution")
     answer_formats: Some[AnswerFormat] = Field(["open", "mcq"], description="how items are asked")
 
 
@@ -185,16 +188,14 @@ class Trained(Sampled):
     init: Model = Field(MICRO_BASE, description="model to start from")
 
 
-class Budgeted(OnImages):
-    """What the notebooks that compare RL at one budget take."""
+class Grouped(OnImages):
+    """What the notebooks that train on groups of completions take."""
 
-    budget: PositiveInt = Field(1024, description="training sequences each recipe may use")
     batch_size: PositiveInt = Field(64, description="sequences a step")
-    num_generations: int = Field(8, ge=2, le=256, description="completions in a group")
+    num_generations: GroupSize = Field(8, description="completions in a group")
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
-        _at_most("batch_size", self.batch_size, "budget", self.budget)
         if self.batch_size % self.num_generations:
             raise ValueError(
                 f"batch_size = {self.batch_size} is no multiple of "
@@ -221,7 +222,7 @@ class SFTParams(Trained):
         return self
 
 
-class RLParams(Trained, Budgeted):
+class RLParams(Trained, Grouped):
     """04_rl; the care_* defaults are those of the official run (GRPO-CARE, arXiv 2506.16141)."""
 
     arms: Some[Arm] = Field(
@@ -229,6 +230,7 @@ class RLParams(Trained, Budgeted):
         description="recipes at the same budget; those with _grpo leave out the consistency bonus",
     )
     objective: Objective = Field("care", description="objective of RL")
+    budget: PositiveInt = Field(1024, description="training sequences each recipe may use")
     sft_share: float = Field(0.5, gt=0, lt=1, description="share of sft_rl's budget spent on SFT")
     learning_rate_sft: LearningRate = Field(1e-3, description="peak learning rate of SFT")
     learning_rate_rl: LearningRate = Field(1e-4, description="peak learning rate of RL")
@@ -241,7 +243,8 @@ class RLParams(Trained, Budgeted):
     care_ema_every: PositiveInt = Field(10, description="steps between updates of the reference")
 
     @model_validator(mode="after")
-    def _passk_can_tell_apart(self) -> Self:
+    def _a_batch_and_a_reward(self) -> Self:
+        _at_most("batch_size", self.batch_size, "budget", self.budget)
         if self.objective == "passk" and self.num_generations < 3:
             raise ValueError("objective passk rewards Pass@2: num_generations must be at least 3")
         return self
@@ -305,24 +308,48 @@ class VQAParams(Common):
     k: Samples = Field(16, description="sampled answers an item")
     n_items: PositiveInt = Field(100, description="items of each benchmark")
     temperature: Temperature = Field(1.0, description="sampling temperature")
-    top_p: float = Field(1.0, gt=0, le=1, description="nucleus of the sampling distribution")
+    top_p: Nucleus = Field(1.0, description="nucleus of the sampling distribution")
     max_new_tokens: TokenLimit = Field(40, description="token limit of an answer")
 
 
-class BeyondParams(Budgeted):
+class BeyondParams(Grouped):
     """08_beyond."""
 
     init: Model = Field(MICRO_BASE, description="model to start from")
+    tokens: PositiveInt = Field(16_000, description="sampled tokens each training may use")
     objectives: Some[Objective] = Field(
-        ["grpo", "dr_grpo", "dapo"], description="RL objectives compared"
+        ["grpo", "dr_grpo", "dapo"], description="RL objectives compared; the sweeps use the first"
     )
+    updates: int = Field(1, ge=1, le=16, description="optimiser steps on each batch")
+    reward_k: int = Field(2, ge=2, le=256, description="K that the objective passk rewards")
+    seeds: Seeds = Field([0], description="seeds of training")
+    sweep_temperatures: Few[Temperature] = Field([], description="temperatures to train at")
+    sweep_top_p: Few[Nucleus] = Field([], description="nuclei to train at")
+    sweep_group_sizes: Few[GroupSize] = Field([], description="completions in a group to train at")
+    sweep_learning_rates: Few[LearningRate] = Field([], description="learning rates to train at")
     temperatures: Some[Temperature] = Field(
-        [0.5, 1.0, 1.5], description="sampling temperatures compared"
+        [0.5, 1.0, 1.5], description="temperatures at which the untrained model is sampled"
     )
     k: Samples = Field(64, description="sampled answers an item")
     n_items: PositiveInt = Field(50, description="test items of each image set")
     max_new_tokens: TokenLimit = Field(40, description="token limit of an answer")
     learning_rate: LearningRate = Field(1e-4, description="peak learning rate")
+
+    @model_validator(mode="after")
+    def _groups_that_fit(self) -> Self:
+        odd = [size for size in self.sweep_group_sizes if self.batch_size % size]
+        if odd:
+            raise ValueError(
+                f"batch_size = {self.batch_size} is no multiple of sweep_group_sizes = {odd}"
+            )
+        sizes = [self.num_generations] * ("passk" in self.objectives)
+        sizes += self.sweep_group_sizes * (self.objectives[0] == "passk")
+        if sizes and self.reward_k >= min(sizes):
+            raise ValueError(
+                f"reward_k = {self.reward_k} must be under the smallest group, {min(sizes)}: "
+                "lower reward_k"
+            )
+        return self
 
 
 NOTEBOOKS: dict[str, type[Common]] = {

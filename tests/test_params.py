@@ -59,6 +59,8 @@ CONTRADICTIONS = [
     ("03_sft", {"n_train": [64, 8], "batch_size": 16}, ["batch_size = 16", "n_train = 8"]),
     ("04_rl", {"budget": 32}, ["batch_size = 64", "budget = 32"]),
     ("04_rl", {"objective": "passk", "num_generations": 2}, ["passk", "num_generations", "3"]),
+    ("08_beyond", {"objectives": ["passk"], "reward_k": 8}, ["reward_k = 8", "group, 8"]),
+    ("08_beyond", {"sweep_group_sizes": [4, 6]}, ["sweep_group_sizes = [6]", "batch_size = 64"]),
     ("08_beyond", {"num_generations": 7}, ["batch_size = 64", "num_generations = 7"]),
     ("02_support", {"k": 2}, ["support_k = 4", "k = 2"]),
     ("05_transfer", {"train_on": ["phantom-ct"]}, ["train_on = ['phantom-ct']", "datasets"]),

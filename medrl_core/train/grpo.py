@@ -18,8 +18,8 @@ from trl.trainer.callbacks import SyncRefModelCallback
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import to_dataset
 from medrl_core.errors import UserError
+from medrl_core.train import budget, progress
 from medrl_core.train import care as care_functions
-from medrl_core.train import progress
 from medrl_core.train.care import Care
 from medrl_core.train.passk import passk_rewards
 from medrl_core.train.rewards import accuracy_reward, format_reward
@@ -141,7 +141,8 @@ def train(
     processor,
     items: Sequence[Item],
     *,
-    steps: int,
+    steps: int | None = None,
+    tokens: int | None = None,
     objective: str = "care",
     num_generations: int = 8,
     completions_per_step: int = 64,
@@ -163,10 +164,12 @@ def train(
         processor: its processor.
         items: training items, passed over as often as the steps need.
         steps: batches of completions that are sampled.
+        tokens: sampled tokens after which training ends, in place of `steps`; the last batch may
+            go beyond.
         objective: a key of `OBJECTIVES`.
         num_generations: completions an item (a group).
         completions_per_step: completions a step; a multiple of `num_generations`.
-        learning_rate: constant after a warm-up of 5% of the steps.
+        learning_rate: constant after a warm-up of 5% of the steps (of the fewest, with `tokens`).
         temperature: of the sampled completions.
         max_new_tokens: longest completion.
         top_p: nucleus of the sampling distribution.
@@ -180,10 +183,11 @@ def train(
 
     Returns:
         `(model, history)`: the trained model in evaluation mode, and the trainer's log, one row a
-        twentieth of the steps.
+        twentieth of the steps; `sampled_tokens` of the last row is what was spent.
 
     Raises:
-        UserError: unknown objective, no items, sizes that do not fit, or a loss that is not finite.
+        UserError: unknown objective, no items, not one of steps and tokens, sizes that do not fit,
+            or a loss that is not finite.
     """
     if objective not in OBJECTIVES:
         raise UserError(f"objective {objective!r} is unknown: use one of {', '.join(OBJECTIVES)}")
@@ -199,8 +203,13 @@ def train(
             f"reward_k {reward_k} must be under num_generations {num_generations}: a draw of the "
             "whole group tells its completions apart no more"
         )
-    if steps == 0:
+    if (steps is None) == (tokens is None):
+        raise UserError("RL ends after so many steps or so many tokens: give one of the two")
+    if 0 in (steps, tokens):
         return model, []
+    fewest = steps
+    if tokens is not None:
+        fewest, steps = budget.steps(tokens, completions_per_step, max_new_tokens)
     care = care or Care()
     config = RLOOConfig if objective == "rloo" else GRPOConfig
     arguments = {
@@ -216,7 +225,7 @@ def train(
             max_steps=steps * updates,
             learning_rate=learning_rate,
             lr_scheduler_type="constant_with_warmup",
-            warmup_steps=0.05,
+            warmup_steps=math.ceil(0.05 * fewest * updates),
             max_grad_norm=5.0,
             beta=0.0,
             temperature=temperature,
@@ -224,7 +233,7 @@ def train(
             max_completion_length=max_new_tokens,
             ref_model_mixup_alpha=1 - care.ema_decay,
             ref_model_sync_steps=care.ema_every,
-            logging_steps=max(1, steps // 20) * updates,
+            logging_steps=max(1, fewest // 20) * updates,
             logging_nan_inf_filter=False,
             save_strategy="no",
             report_to="none",
@@ -247,7 +256,9 @@ def train(
         trainer = RLOOTrainer(**arguments)
     else:
         trainer = GRPOTrainer(**arguments)
-    progress.attach(trainer, label)
+    count = budget.TokenBudget(tokens, updates)
+    count.watch(trainer)
+    progress.attach(trainer, label, count)
     trainer.train()
     progress.restore(trainer.model)
     history = [row for row in trainer.state.log_history if "reward" in row]

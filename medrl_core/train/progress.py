@@ -12,6 +12,7 @@ import time
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from medrl_core.errors import UserError
+from medrl_core.train.budget import TokenBudget
 
 EVERY_SECONDS = 5.0
 
@@ -21,10 +22,11 @@ class ProgressLines(TrainerCallback):
 
     Arguments:
         label: what is trained, e.g. `rl phantom-blood seed 0`.
+        budget: of sampled tokens, if that is what ends the training.
     """
 
-    def __init__(self, label: str):
-        self.label = label
+    def __init__(self, label: str, budget: TokenBudget | None = None):
+        self.label, self.budget = label, budget
         self.started = self.said = time.monotonic()
         self.note = ""
 
@@ -43,9 +45,15 @@ class ProgressLines(TrainerCallback):
         if not state.is_world_process_zero:
             return
         spent = now - self.started
-        left = spent / state.global_step * (state.max_steps - state.global_step)
+        place, done = f"step {state.global_step}", state.global_step / state.max_steps
+        if self.budget is None or self.budget.tokens is None:
+            place += f"/{state.max_steps}"
+        else:
+            place += f", {self.budget.spent} of {self.budget.tokens} tokens"
+            done = min(1.0, max(done, self.budget.spent / self.budget.tokens))
+        left = spent / done - spent
         print(
-            f"{self.label}: step {state.global_step}/{state.max_steps}{self.note}, "
+            f"{self.label}: {place}{self.note}, "
             f"{spent:.0f} s, {left:.0f} s left",
             file=sys.stderr,
             flush=True,
@@ -68,15 +76,16 @@ def share(total: int, name: str) -> int:
     return total // processes
 
 
-def attach(trainer: Trainer, label: str) -> None:
+def attach(trainer: Trainer, label: str, budget: TokenBudget | None = None) -> None:
     """Replace a trainer's own printing by progress lines.
 
     Arguments:
         trainer: made with `disable_tqdm=True`.
         label: what is trained.
+        budget: of sampled tokens, if that is what ends the training.
     """
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(ProgressLines(label))
+    trainer.add_callback(ProgressLines(label, budget))
 
 
 def restore(model) -> None:
