@@ -341,29 +341,58 @@ def test_no_steps_leave_the_model_alone(taught):
     assert history == [] and tiny.same(before, tiny.weights(model))
 
 
-def test_a_group_split_over_two_processes_has_the_bonus_of_one(tmp_path):
-    from two_processes import ACCURACY, LIKELIHOOD
-
+def on_two_processes(what, folder):
+    """What the two processes of two_processes.py saved."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     script = Path(__file__).with_name("two_processes.py")
     processes = [
         subprocess.Popen(
-            [sys.executable, script, rank, port, tmp_path], text=True,
+            [sys.executable, script, what, rank, port, folder], text=True,
             stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         for rank in ("0", "1")
     ]
-    errors = [process.communicate(timeout=120)[1] for process in processes]
+    errors = [process.communicate(timeout=240)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
-    found = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+
+
+def test_a_group_split_over_two_processes_has_the_bonus_of_one(tmp_path):
+    from two_processes import ACCURACY, LIKELIHOOD
+
+    found = on_two_processes("bonus", tmp_path)
     assert len({item for part in found for item in part["items"]}) == 1
     bonus = care_functions.consistency_bonus(ACCURACY, LIKELIHOOD, 8, Care())
     halves = care_functions.consistency_bonus(ACCURACY, LIKELIHOOD, 4, Care())
     assert not torch.equal(bonus, halves)  # else the split could not be told
     expected = care_functions.group_advantages(ACCURACY + 1 + bonus, 8).tolist()
     assert found[0]["advantages"] + found[1]["advantages"] == pytest.approx(expected, abs=1e-6)
+
+
+def far(a, b):
+    """Largest difference of two sets of tensors, over the largest number in the first."""
+    assert a.keys() == b.keys()
+    largest = max(value.abs().max().item() for value in a.values())
+    return max((a[name] - b[name]).abs().max().item() for name in a) / largest
+
+
+def test_steps_on_two_processes_are_those_of_one(tmp_path):
+    import two_processes
+
+    one, (left, right) = two_processes.step(), on_two_processes("step", tmp_path)
+    for name in ("advantages", "likelihood"):
+        assert left[name] + right[name] == pytest.approx(one[name], rel=1e-3)
+        assert left[name] != right[name]
+    assert max(one["likelihood"]) > 0 and len(set(one["advantages"])) > 2
+    # The processes agree to the bit; one and two sum in different order.
+    assert tiny.same(left["weights"], right["weights"])
+    assert tiny.same(left["reference"], right["reference"])
+    assert far(one["gradient"], left["gradient"]) < 1e-4
+    assert far(one["weights"], left["weights"]) < 1e-4
+    assert far(one["reference"], left["reference"]) < 1e-4
+    assert not tiny.same(one["weights"], one["reference"])
 
 
 def test_a_step_that_the_processes_cannot_share_is_refused(taught, monkeypatch):

@@ -20,17 +20,23 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
 
 
+# The file that makes a folder one of a LoRA adapter, and its entry that names the base.
+ADAPTER, _BASE = "adapter_config.json", "base_model_name_or_path"
+
+
 def _is_folder(ref: str) -> bool:
     return Path(ref).is_dir()
 
 
-def load(ref: str, *, device: str | None = None, dtype: str | None = None):
+def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge: bool = True):
     """Load a model and its processor through the Auto classes, in evaluation mode.
 
     Arguments:
-        ref: a folder or a hub id of an image-text-to-text model.
+        ref: a folder or a hub id of an image-text-to-text model, or a folder of a LoRA adapter,
+            which names its base.
         device: torch device; None takes the GPU where there is one.
         dtype: of the weights; None is `bfloat16` on a GPU and `float32` elsewhere.
+        merge: add an adapter to the weights of its base; else it stays apart and can be trained.
 
     Returns:
         `(model, processor)`; the tokenizer pads on the left, as generation needs.
@@ -43,11 +49,18 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None):
 
     device = device or _device()
     dtype = dtype or _dtype(device)
+    adapter = Path(ref) / ADAPTER
     try:
+        base = json.loads(adapter.read_text())[_BASE] if adapter.is_file() else ref
         processor: ProcessorMixin = AutoProcessor.from_pretrained(ref)
         model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(
-            ref, dtype=getattr(torch, dtype), use_safetensors=True
+            base, dtype=getattr(torch, dtype), use_safetensors=True
         )
+        if adapter.is_file():
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, ref, is_trainable=not merge)
+            model = model.merge_and_unload() if merge else model
     except Exception as error:  # transformers raises many kinds; all mean "cannot be loaded"
         raise refusal(ref, error) from error
     processor.tokenizer.padding_side = "left"
@@ -160,8 +173,8 @@ def save(model, processor, folder: str | os.PathLike) -> Path:
     """Write model and processor as an ordinary Hugging Face folder, whole or not at all.
 
     Arguments:
-        model: any transformers or PEFT model; adapters are merged into it first, so that the
-            folder loads without its base.
+        model: any transformers or PEFT model; an adapter is merged into it, so that the folder
+            loads without its base, and also lies in the subfolder `adapter` as it was trained.
         processor: its processor.
         folder: replaced if it exists.
 
@@ -172,6 +185,9 @@ def save(model, processor, folder: str | os.PathLike) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
+        if hasattr(model, "merge_and_unload"):
+            model.save_pretrained(partial / "adapter")
+            processor.save_pretrained(partial / "adapter")
         merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
         merged.save_pretrained(partial)
         processor.save_pretrained(partial)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from medrl_core.data.items import Item
 from medrl_core.errors import UserError
 from medrl_core.models import hub
-from medrl_core.train import grpo, sft
+from medrl_core.train import grpo, launch, sft
 from medrl_core.train.care import Care
+from medrl_core.train.scale import Scale
 
 # Of the last two, RL is plain GRPO, whatever the recipe's objective: what the bonus adds is the
 # difference.
@@ -37,6 +40,8 @@ class Recipe:
         max_new_tokens: longest completion.
         sft_share: share of the budget that `sft_rl` spends on SFT.
         care: numbers of the consistency bonus.
+        lora: train low-rank adapters instead of all weights.
+        scale: memory and processes.
     """
 
     budget: int
@@ -49,6 +54,8 @@ class Recipe:
     max_new_tokens: int = 40
     sft_share: float = 0.5
     care: Care = field(default_factory=Care)
+    lora: bool = False
+    scale: Scale = field(default_factory=Scale)
 
 
 def steps(arm: str, recipe: Recipe) -> tuple[int, int]:
@@ -98,26 +105,50 @@ def train_arm(
         stage (`sft` or `rl`), step and whatever the trainer logged.
     """
     n_sft, n_rl = steps(arm, recipe)
-    model, processor = hub.load(init)
-    model, sft_log = sft.train(
-        model, processor, items, steps=n_sft, batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate_sft, seed=seed,
-        label=f"{label} (sft)",
-    )
-    model, rl_log = grpo.train(
-        model, processor, items, steps=n_rl,
-        objective="grpo" if arm.endswith("_grpo") else recipe.objective,
-        num_generations=recipe.num_generations, completions_per_step=recipe.batch_size,
-        learning_rate=recipe.learning_rate_rl, temperature=recipe.temperature,
-        max_new_tokens=recipe.max_new_tokens, care=recipe.care, seed=seed,
-        label=f"{label} (rl)",
-    )
+    shared = {"lora": recipe.lora, "scale": recipe.scale, "seed": seed}
+    stages = {
+        "sft": {
+            "steps": n_sft, "batch_size": recipe.batch_size,
+            "learning_rate": recipe.learning_rate_sft, "label": f"{label} (sft)", **shared,
+        },
+        "rl": {
+            "steps": n_rl, "objective": "grpo" if arm.endswith("_grpo") else recipe.objective,
+            "num_generations": recipe.num_generations, "completions_per_step": recipe.batch_size,
+            "learning_rate": recipe.learning_rate_rl, "temperature": recipe.temperature,
+            "max_new_tokens": recipe.max_new_tokens, "care": recipe.care,
+            "label": f"{label} (rl)", **shared,
+        },
+    }  # fmt: skip
+    stages = {name: options for name, options in stages.items() if options["steps"]}
+    train = _in_processes if recipe.scale.launch else _here
+    model, processor, logs = train(init, items, stages)
     rows = [
         {"stage": stage, "step": row["step"] + offset, **_numbers(row)}
-        for stage, log, offset in (("sft", sft_log, 0), ("rl", rl_log, n_sft))
-        for row in log
+        for stage, offset in (("sft", 0), ("rl", n_sft))
+        for row in logs.get(stage, [])
     ]
     return model, processor, pd.DataFrame(rows)
+
+
+def _here(init: str, items: Sequence[Item], stages: dict[str, dict]):
+    """Train stages in this process; returns model, processor and the log of each stage."""
+    model, processor = hub.load(init)
+    logs = {}
+    for stage, options in stages.items():
+        train = {"sft": sft.train, "rl": grpo.train}[stage]
+        model, logs[stage] = train(model, processor, items, **options)
+    return model, processor, logs
+
+
+def _in_processes(init: str, items: Sequence[Item], stages: dict[str, dict]):
+    """The same in the processes that accelerate starts, for each stage anew."""
+    logs = {}
+    with TemporaryDirectory(prefix="stages-") as place:
+        for stage, options in stages.items():
+            folder = Path(place) / stage
+            logs[stage] = launch.train(stage, init, items, options, folder)
+            init = str(folder)
+        return *hub.load(init, merge=not options["lora"]), logs
 
 
 def _numbers(row: dict) -> dict[str, float]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import tempfile
@@ -13,16 +12,17 @@ from collections.abc import Sequence
 
 import torch
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
-from trl.trainer.callbacks import SyncRefModelCallback
 
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import to_dataset
 from medrl_core.errors import UserError
-from medrl_core.train import budget, progress
+from medrl_core.train import budget, progress, reference
 from medrl_core.train import care as care_functions
 from medrl_core.train.care import Care
 from medrl_core.train.passk import passk_rewards
 from medrl_core.train.rewards import accuracy_reward, format_reward
+from medrl_core.train.scale import Scale, widen
+from medrl_core.train.sft import lora_config
 
 # What each name changes in TRL's configuration, and the paper that proposes it.
 OBJECTIVES: dict[str, dict] = {
@@ -56,8 +56,8 @@ class CareGRPOTrainer(GRPOTrainer):
         self.care = care
         self._rewards: torch.Tensor | None = None
         policy = self.accelerator.unwrap_model(self.model)
-        self.reference = copy.deepcopy(policy).eval().requires_grad_(False)
-        self.add_callback(SyncRefModelCallback(self.reference, self.accelerator))
+        self.reference = reference.make(policy, self.accelerator)
+        self.add_callback(reference.MovingAverage(self.reference, self.accelerator))
 
     def _calculate_rewards(self, *args, **kwargs):
         # Gathered over processes already, group after group.
@@ -97,6 +97,7 @@ class CareGRPOTrainer(GRPOTrainer):
             torch.cat([output["prompt_ids"], completion_ids], 1),
             torch.cat([output["prompt_mask"], completion_mask], 1),
             completion_ids.shape[1],
+            batch_size=self.args.per_device_train_batch_size,
             **vision,
         )
         mask = torch.zeros_like(completion_mask, dtype=torch.bool)
@@ -153,6 +154,9 @@ def train(
     updates: int = 1,
     care: Care | None = None,
     reward_k: int = 2,
+    lora: bool = False,
+    scale: Scale | None = None,
+    save_to: str | os.PathLike | None = None,
     seed: int = 0,
     work_dir: str | os.PathLike | None = None,
     label: str = "grpo",
@@ -177,6 +181,9 @@ def train(
             older policy, and clipping and importance ratios count.
         care: numbers of the consistency bonus, used by the objective `care`.
         reward_k: the K of the objective `passk`.
+        lora: train a LoRA adapter instead of all weights; a model that has one keeps it.
+        scale: memory and processes.
+        save_to: folder that the trained weights are written to, by one of the processes.
         seed: of the order of items and of sampling.
         work_dir: where the trainer may write; nothing is kept there.
         label: what the progress lines call this training.
@@ -210,16 +217,16 @@ def train(
     fewest = steps
     if tokens is not None:
         fewest, steps = budget.steps(tokens, completions_per_step, max_new_tokens)
-    care = care or Care()
+    care, scale = care or Care(), scale or Scale()
+    width = widen(model, lora)
     config = RLOOConfig if objective == "rloo" else GRPOConfig
     arguments = {
         "model": model,
         "reward_funcs": [accuracy_reward, format_reward],
         "args": config(
             output_dir=str(work_dir or tempfile.gettempdir()),
-            per_device_train_batch_size=progress.share(
-                completions_per_step, "completions_per_step"
-            ),
+            **scale.arguments(completions_per_step, "completions_per_step"),
+            **scale.sampling(),
             num_generations=num_generations,
             num_iterations=updates,
             max_steps=steps * updates,
@@ -240,13 +247,11 @@ def train(
             disable_tqdm=True,
             seed=seed,
             data_seed=seed,
-            bf16=torch.cuda.is_available(),
-            activation_checkpointing=False,
-            use_cpu=not torch.cuda.is_available(),
             **OBJECTIVES[objective],
         ),
         "train_dataset": to_dataset(items),
         "processing_class": processor,
+        "peft_config": lora_config() if lora and not hasattr(model, "peft_config") else None,
     }
     if objective == "care":
         trainer = CareGRPOTrainer(**arguments, care=care)
@@ -261,7 +266,10 @@ def train(
     progress.attach(trainer, label, count)
     trainer.train()
     progress.restore(trainer.model)
+    if save_to:
+        trainer.save_model(str(save_to))
     history = [row for row in trainer.state.log_history if "reward" in row]
     if not all(math.isfinite(row["loss"]) for row in history):
         raise UserError("RL loss is not finite: lower learning_rate")
-    return trainer.model.eval(), history
+    model = trainer.model.to(width) if width else trainer.model
+    return model.eval(), history

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from medrl_core.errors import UserError
 from medrl_core.train.budget import TokenBudget
 
 EVERY_SECONDS = 5.0
@@ -58,22 +56,6 @@ class ProgressLines(TrainerCallback):
             file=sys.stderr,
             flush=True,
         )
-
-
-def share(total: int, name: str) -> int:
-    """This process's part of a step, so that a budget means the same on any number of processes.
-
-    Arguments:
-        total: sequences a step, over all processes that the launcher started.
-        name: of the setting, for the message.
-
-    Raises:
-        UserError: the processes cannot share it equally.
-    """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if total % processes:
-        raise UserError(f"{name} {total} must be a multiple of the {processes} processes")
-    return total // processes
 
 
 def attach(trainer: Trainer, label: str, budget: TokenBudget | None = None) -> None:

@@ -16,6 +16,7 @@ from medrl_core.data.items import Item
 from medrl_core.data.prompts import to_dataset
 from medrl_core.errors import UserError
 from medrl_core.train import progress
+from medrl_core.train.scale import Scale, widen
 
 
 def lora_config(rank: int = 16):
@@ -34,6 +35,8 @@ def train(
     batch_size: int = 64,
     learning_rate: float = 1e-3,
     lora: bool = False,
+    scale: Scale | None = None,
+    save_to: str | os.PathLike | None = None,
     seed: int = 0,
     work_dir: str | os.PathLike | None = None,
     label: str = "sft",
@@ -48,6 +51,8 @@ def train(
         batch_size: items a step.
         learning_rate: peak; cosine to zero after a warm-up of 5% of the steps.
         lora: train a LoRA adapter instead of all weights.
+        scale: memory and processes.
+        save_to: folder that the trained weights are written to, by one of the processes.
         seed: of the order of items and the wording of rationales.
         work_dir: where the trainer may write; nothing is kept there.
         label: what the progress lines call this training.
@@ -63,11 +68,13 @@ def train(
         raise UserError("SFT needs at least one training item: none was given")
     if steps == 0:
         return model, []
+    scale = scale or Scale()
+    width = widen(model, lora)
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(
             output_dir=str(work_dir or tempfile.gettempdir()),
-            per_device_train_batch_size=progress.share(batch_size, "batch_size"),
+            **scale.arguments(batch_size, "batch_size"),
             max_steps=steps,
             learning_rate=learning_rate,
             lr_scheduler_type="cosine",
@@ -81,9 +88,6 @@ def train(
             disable_tqdm=True,
             seed=seed,
             data_seed=seed,
-            bf16=torch.cuda.is_available(),
-            activation_checkpointing=False,
-            use_cpu=not torch.cuda.is_available(),
             dataloader_num_workers=0,
         ),
         train_dataset=to_dataset(items, with_targets=True, seed=seed),
@@ -93,7 +97,10 @@ def train(
     progress.attach(trainer, label)
     trainer.train()
     progress.restore(trainer.model)
+    if save_to:
+        trainer.save_model(str(save_to))
     history = [row for row in trainer.state.log_history if "loss" in row]
     if any(not torch.isfinite(torch.tensor(row["loss"])) for row in history):
         raise UserError("SFT loss is not finite: lower learning_rate")
-    return trainer.model.eval(), history
+    model = trainer.model.to(width) if width else trainer.model
+    return model.eval(), history

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+import tiny
+from medrl_core.errors import UserError
+from medrl_core.train import grpo, sft
+from medrl_core.train.scale import Scale
+
+
+@pytest.mark.parametrize(
+    ("rows", "processes", "expected"),
+    [(None, 1, (64, 1)), (None, 4, (16, 1)), (8, 1, (8, 8)), (8, 4, (8, 2)), (16, 4, (16, 1))],
+)
+def test_pieces_of_a_step_by_hand(monkeypatch, rows, processes, expected):
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    found = Scale(rows=rows).arguments(64, "batch_size")
+    pieces = found["per_device_train_batch_size"], found["gradient_accumulation_steps"]
+    assert pieces == expected
+    assert pieces[0] * pieces[1] * processes == 64
+
+
+def test_what_cannot_be_shared_is_refused(monkeypatch):
+    with pytest.raises(UserError, match="batch_size 64 is 64 sequences a process, no multiple of"):
+        Scale(rows=24).arguments(64, "batch_size")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UserError, match="batch_size 64 must be a multiple of the 3 processes"):
+        Scale().arguments(64, "batch_size")
+
+
+def test_vllm_is_asked_for_by_name(monkeypatch):
+    assert Scale().sampling() == {}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="vllm is not installed: pip install"):
+        Scale(vllm="colocate").sampling()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    assert Scale(vllm="server").sampling() == {"use_vllm": True, "vllm_mode": "server"}
+
+
+def signal(completions, **_):
+    """A reward that differs within any group of differing texts: training always moves."""
+    return [len(completion[-1]["content"]) / 100 for completion in completions]
+
+
+def test_pieces_and_recomputing_change_rl_by_rounding_alone(monkeypatch):
+    monkeypatch.setattr(grpo, "accuracy_reward", signal)
+
+    def weights(scale):
+        model, processor = tiny.build()
+        model, history = grpo.train(
+            model, processor, tiny.items("open", 2), steps=2, num_generations=4, temperature=2.0,
+            completions_per_step=8, max_new_tokens=6, learning_rate=1e-3, scale=scale,
+        )
+        return tiny.weights(model), history
+
+    (whole, first), (pieces, second) = weights(None), weights(Scale(rows=2, checkpointing=True))
+    assert [row["reward"] for row in first] == [row["reward"] for row in second]
+    moved = max((whole[n] - w).abs().max().item() for n, w in tiny.weights(tiny.build()[0]).items())
+    apart = {n: (whole[n] - pieces[n]).abs() for n in whole}
+    near = torch.cat([d.flatten() for d in apart.values()]) < 0.05 * moved
+    assert moved > 5e-4 and near.float().mean() > 0.99
+
+
+def test_pieces_change_sft_by_their_weights_alone():
+    def losses(scale):
+        model, processor = tiny.build()
+        _, history = sft.train(
+            model, processor, tiny.items("open", 8), steps=3, batch_size=8, learning_rate=1e-3,
+            scale=scale,
+        )
+        return [row["loss"] for row in history]
+
+    # A piece counts as much as another, a whole batch counts tokens: texts here are of like length.
+    assert losses(Scale(rows=2)) == pytest.approx(losses(None), rel=5e-3)
+
+
+def test_weights_of_half_width_are_trained_in_full_width():
+    model, processor = tiny.build()
+    model = model.to(torch.bfloat16)
+    before = tiny.weights(model)
+    seen = []
+    model.register_forward_pre_hook(lambda module, _: seen.append(module.dtype))
+    model, _ = sft.train(model, processor, tiny.items("open", 4), steps=3, batch_size=4)
+    assert set(seen) == {torch.float32}
+    assert model.dtype == torch.bfloat16 and not tiny.same(before, tiny.weights(model))
