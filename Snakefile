@@ -4,28 +4,32 @@
 # A run is stale when its manifest names other contents than are here now: parameters, notebook,
 # the core modules that it uses, data files, runs that it needs. A new time stamp is no new content.
 
+import re
 import shlex
 import sys
 
-from medrl_core import plan
-from medrl_core.study import mark_stale, mark_stale_book
+from medrl_core import plan, sweep
+from medrl_core.study import command_line, mark_stale, mark_stale_book
 
 medrl = f"{shlex.quote(sys.executable)} -m medrl_core.cli"
 study = plan.load_study(config.get("study", "micro"))
 edition = config.get("edition", "student")
-stale = mark_stale(study)
+runs = plan.planned(study)
+if "grid" in config:
+    runs |= sweep.planned(study, sweep.read(config["grid"]))
+stale = mark_stale(study, runs)
 
 
-def folder(notebook):
-    return f"runs/{study.name}/{notebook}"
+def folder(name):
+    return f"runs/{study.name}/{name}"
 
 
-def resources_of(notebook):
-    return study.resources.get(notebook, plan.Resources())
+def resources_of(name):
+    return study.resources.get(runs[name][0], plan.Resources())
 
 
 wildcard_constraints:
-    notebook="|".join(study.runs),
+    name="|".join(map(re.escape, runs)),
 
 
 localrules:
@@ -40,17 +44,19 @@ rule all:
 
 rule run:
     input:
-        needed=lambda w: [folder(n) for n in plan.dependencies(plan.resolve(study, w.notebook))],
-        stale=lambda w: stale.get(w.notebook, []),
+        needed=lambda w: [folder(name) for name in plan.dependencies(runs[w.name][1])],
+        stale=lambda w: stale.get(w.name, []),
     output:
         # update: a run that fails leaves the finished one in place, stale as it is
-        update(directory(f"runs/{study.name}/{{notebook}}")),
+        update(directory(f"runs/{study.name}/{{name}}")),
+    params:
+        words=lambda w: command_line(study, *runs[w.name]).removeprefix("medrl "),
     threads: 1
     resources:
-        mem_mb=lambda w: resources_of(w.notebook).mem_mb,
-        runtime=lambda w: resources_of(w.notebook).minutes,
+        mem_mb=lambda w: resources_of(w.name).mem_mb,
+        runtime=lambda w: resources_of(w.name).minutes,
     shell:
-        f"{medrl} run {{wildcards.notebook}} --study {shlex.quote(study.path)} --only"
+        f"{medrl} {{params.words}} --only"
 
 
 rule book:

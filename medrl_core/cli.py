@@ -80,6 +80,31 @@ def study(
     snakemake(plan.load_study(name), ["all"], context.args)
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@_one_line
+def sweep(
+    context: typer.Context,
+    notebook: Annotated[str, typer.Argument(help="e.g. 02_support")],
+    p: Annotated[list[str], typer.Option("-p", help="name=value,value,... a list in brackets")],
+    study: StudyName = "micro",
+) -> None:
+    """Make a run for each combination of values, then one page that compares them; resumes.
+
+    What follows -- goes to snakemake, as for a study.
+    """
+    from medrl_core import plan
+    from medrl_core import sweep as grids
+
+    if context.args and not context.args[0].startswith("-"):
+        raise UserError(f"{context.args[0]}: values are written -p name=value,value")
+    chosen = plan.load_study(study)
+    page, failed = grids.make(chosen, grids.read_words(notebook, p), context.args)
+    print(page)
+    if failed:
+        print(f"medrl: {failed}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
 @app.command()
 @_one_line
 def book(study: StudyName = "micro", edition: Edition = "student", only: Only = False) -> None:
@@ -320,19 +345,12 @@ def _print_scores(folder: Path) -> None:
     print(folder / "scores.csv")
 
 
-def _values(assignments: list[str]) -> dict[str, Any]:
+def _values(words: list[str]) -> dict[str, Any]:
     """Parse name=value words; a value is YAML data, never code."""
-    from medrl_core.plan import parse_yaml
+    from medrl_core import plan
 
-    values = {}
-    for word in assignments:
-        name, equals, text = word.partition("=")
-        if not equals or not name:
-            raise UserError(f"-p {word}: write -p name=value, e.g. -p k=8")
-        if name in values:
-            raise UserError(f"-p {name} is given twice")
-        values[name] = parse_yaml(text, f"-p {word}")
-    return values
+    given = plan.assignments(words)
+    return {name: plan.parse_yaml(text, f"-p {name}={text}") for name, text in given.items()}
 
 
 if __name__ == "__main__":

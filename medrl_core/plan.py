@@ -161,6 +161,28 @@ def _medmnist_sets(root: str | None, notebook: str) -> list[str]:
     return there
 
 
+# Name of a run folder to its notebook and parameters: what Snakemake may be asked to make.
+Planned = dict[str, tuple[str, params.Common]]
+
+
+def planned(study: Study) -> Planned:
+    """Return all runs of a study."""
+    return {notebook: (notebook, resolve(study, notebook)) for notebook in study.runs}
+
+
+def assignments(words: list[str]) -> dict[str, str]:
+    """Split name=value words of the command line; a UserError says how one is written."""
+    found = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise UserError(f"-p {word}: write -p name=value, e.g. -p k=8")
+        if name in found:
+            raise UserError(f"-p {name} is given twice")
+        found[name] = text
+    return found
+
+
 def dependencies(values: params.Common) -> list[str]:
     """Return the notebooks whose runs the `run:` references of these parameters name."""
     matches = (params.REFERENCE.fullmatch(text) for text in _texts(values.model_dump()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -62,19 +63,18 @@ def changes(study: plan.Study, notebook: str, values: params.Common, folder: Pat
     return [name for name in sorted(before | now) if before.get(name) != now.get(name)]
 
 
-def mark_stale(study: plan.Study) -> dict[str, Path]:
+def mark_stale(study: plan.Study, runs: plan.Planned) -> dict[str, Path]:
     """Return, for each run that is there but stale, a new file; the Snakefile makes it an input.
 
     The manifest alone says what a run was made of, so it does not matter who made the run. What
     changed is printed.
     """
     marks = {}
-    for notebook in study.runs:
-        values = plan.resolve(study, notebook)
-        folder = plan.run_folder(study, notebook, values)
+    for name, (notebook, values) in runs.items():
+        folder = plan.RUNS / study.name / name
         if folder.is_dir() and (names := changes(study, notebook, values, folder)):
             print(f"{folder} is stale; changed: {', '.join(names)}", file=sys.stderr)
-            marks[notebook] = _mark(folder)
+            marks[name] = _mark(folder)
     return marks
 
 
@@ -84,6 +84,11 @@ def mark_stale_book(study: plan.Study, edition: str) -> list[Path]:
         return []
     before, now = json.loads(BOOK_SOURCES.read_text()), plan.book_fingerprint(study, edition)
     return [] if before == now else [_mark(plan.BOOK.parents[1])]
+
+
+def failed_folder(folder: Path) -> Path:
+    """Return where the last failed try of a run folder is kept."""
+    return plan.RUNS / ".failed" / folder.parent.name / folder.name
 
 
 def _mark(folder: Path) -> Path:
@@ -98,14 +103,16 @@ def snakemake(
     targets: list[str],
     options: list[str] | None = None,
     edition: str = "student",
+    grid: Path | None = None,
 ) -> None:
     """Let Snakemake make targets of a study: run folders, "all", or "book" in an edition.
 
+    Arguments: `grid` is the file of a sweep whose runs may be targets too.
     Raises: RunFailed if a run failed, and the run itself has said why; UserError if a study is
     being made here already. Our lock ends with its process, Snakemake's own would outlive a kill.
     """
     command = [sys.executable, "-m", "snakemake", *targets, "--config", f"study={study.path}"]
-    command += [f"edition={edition}"]
+    command += [f"edition={edition}", *([f"grid={grid}"] if grid else [])]
     command += ["--cores", "all", "--rerun-triggers", "mtime"]
     command += ["--rerun-incomplete", "--keep-going", "--quiet", "host", "reason"]
     with locked(plan.RUNS / ".snakemake.lock", "a study"):
@@ -150,6 +157,7 @@ def execute(study: plan.Study, notebook: str, values: params.Common, folder: Pat
         try:
             _fill(study, notebook, values, partial)
             _replace(folder, partial)
+            shutil.rmtree(failed_folder(folder), ignore_errors=True)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -188,7 +196,9 @@ def _papermill(notebook: str, values: dict[str, Any], partial: Path) -> None:
     """Execute a notebook to executed.ipynb in the partial folder, with progress on stderr."""
     import nbformat
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
+    started, clock = datetime.now(UTC), time.monotonic()
     source = plan.notebook_path(notebook)
     cells = nbformat.read(source, as_version=4).cells
     try:
@@ -202,16 +212,24 @@ def _papermill(notebook: str, values: dict[str, Any], partial: Path) -> None:
             extra_arguments=["--log-level=50"],  # the kernel's own warnings are no news
             on_cell_start=_progress(notebook, len(cells) + 1),
         )
-    except papermill.PapermillExecutionError as error:
-        kept = plan.RUNS / ".failed" / values["study"] / partial.name.split(".partial-")[0][1:]
+    except (papermill.PapermillExecutionError, DeadKernelError) as error:
+        kind, said = RunFailed, "the kernel died; was there too little memory?"
+        if isinstance(error, papermill.PapermillExecutionError):
+            said = " ".join(error.evalue.split())
+            kind = UserError if error.ename == "UserError" else RunFailed
+            if kind is RunFailed:
+                said = f"cell {error.cell_index + 1} raised {error.ename}: {said}"
+        failure = provenance.Failure(
+            error=said,
+            started=started.isoformat(timespec="seconds"),
+            wall_seconds=round(time.monotonic() - clock, 1),
+        )
+        (partial / "failure.json").write_text(failure.model_dump_json(indent=2) + "\n")
+        kept = failed_folder(partial.with_name(partial.name.split(".partial-")[0][1:]))
         shutil.rmtree(kept, ignore_errors=True)
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial.rename(kept)
-        end = f"{' '.join(error.evalue.split())} (kept: {kept}/executed.ipynb)"
-        if error.ename == "UserError":
-            raise UserError(f"{notebook}: {end}") from None
-        place = f"{notebook}: cell {error.cell_index + 1}"
-        raise RunFailed(f"{place} raised {error.ename}: {end}") from None
+        raise kind(f"{notebook}: {said} (kept: {kept}/executed.ipynb)") from None
 
 
 def _progress(notebook: str, total: int) -> Callable:
@@ -246,11 +264,13 @@ def _peak_memory_of_kernel_mb() -> int:
 
 
 def command_line(study: plan.Study, notebook: str, values: params.Common) -> str:
-    """Return the `medrl run` command that makes a run again."""
+    """Return the `medrl run` command that makes a run again, as a shell reads it."""
     usual = plan.resolve(study, notebook).model_dump()
     changed = {k: v for k, v in values.model_dump().items() if v != usual[k]}
-    words = [f" -p '{name}={json.dumps(value)}'" for name, value in changed.items()]
-    return f"medrl run {notebook} --study {study.name}" + "".join(words)
+    words = [word for k, v in changed.items() for word in ("-p", f"{k}={json.dumps(v)}")]
+    known = study.path == (plan.STUDIES / f"{study.name}.yaml").as_posix()
+    named = study.name if known else study.path
+    return shlex.join(["medrl", "run", notebook, "--study", named, *words])
 
 
 @contextmanager

@@ -24,7 +24,7 @@ runs:
 RESULTS = """
 from medrl_core.report.results import Results
 res = Results(out, notebook="toy", study=study)
-res.number("k", {k}, unit="items")
+res.number("k", {k}, unit="count")
 res.data_hash("toy", "d0", "phantom")
 res.save()
 """

@@ -27,6 +27,21 @@ def passk() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def grid_rows() -> pd.DataFrame:
+    """Two numbers of a grid of 2 by 2 runs, one of which did not finish."""
+    return pd.DataFrame(
+        {
+            "k": ["4", "4", "8", "8"] * 2,
+            "t": ["1", "2"] * 4,
+            "number": ["acc1"] * 4 + ["excess"] * 4,
+            "unit": ["percent"] * 4 + ["number"] * 4,
+            "value": [0.1, 0.2, 0.3, None] * 2,
+            "low": [0.0, 0.1, 0.2, None] * 2,
+            "high": [0.2, 0.3, 0.4, None] * 2,
+        }
+    )
+
+
 def texts(fig) -> set[str]:
     """Every text of a figure that a reader sees."""
     return {t.get_text() for t in fig.findobj(figures.mpl.text.Text) if t.get_visible()}
@@ -51,6 +66,7 @@ def every_plot(passk: pd.DataFrame) -> dict:
             [np.zeros((4, 4), np.uint8)] * 3, ["a", "b", "c"], origin="phantom"
         ),
         "training_curves": figures.training_curves(steps),
+        "multiples": figures.multiples(grid_rows(), x="k", by="t", panel="number"),
     }
 
 
@@ -66,7 +82,7 @@ def test_save_writes_the_same_bytes_twice_and_no_date(passk, tmp_path):
     for name, fig in every_plot(passk).items():
         figures.save(fig, tmp_path / "b", name, passk, alt="What it shows.")
     written = sorted(p.name for p in (tmp_path / "a").iterdir())
-    assert len(written) == 6 * 4
+    assert len(written) == 7 * 4
     for name in written:
         content = (tmp_path / "a" / name).read_bytes()
         assert content == (tmp_path / "b" / name).read_bytes(), name
@@ -245,3 +261,17 @@ def test_before_and_after_by_hand():
         "Acc@1": ["50.0% [40.0, 60.0]", "75.0% [70.0, 80.0]; +25.0 [+10.0, +40.0]"],
         "excess support": ["-1.25 [-2, 0.5]", "0.5 [0.4, 0.6]; 1.75 [1.5, 2]"],
     }
+
+
+def test_multiples_show_each_run_and_cross_out_what_did_not_finish():
+    fig = figures.multiples(grid_rows(), x="k", by="t", panel="number")
+    assert [ax.get_title("left") for ax in fig.axes] == ["acc1", "excess"]
+    for ax in fig.axes:
+        first, second, _ = ax.lines
+        assert list(first.get_ydata()) == [0.1, 0.3]
+        assert second.get_ydata()[0] == 0.2
+        assert np.isnan(second.get_ydata()[1])
+        crosses = [np.asarray(found.get_offsets()) for found in ax.collections[1::2]]
+        assert [len(found) for found in crosses] == [0, 1]
+        assert crosses[1][0] == pytest.approx([1.15, 0.0])
+    assert {"t = 1", "t = 2", "did not finish"} <= texts(fig)

@@ -169,7 +169,7 @@ def test_a_run_folder_is_complete_with_its_manifest(toy):
     assert results.read(folder)["numbers"]["k"]["value"] == 8
     assert (folder / "executed.ipynb").is_file()
     manifest = provenance.read(folder)
-    assert manifest.command == "medrl run 02_support --study toy -p 'k=8'"
+    assert manifest.command == "medrl run 02_support --study toy -p k=8"
     assert (manifest.study, manifest.label, manifest.seeds) == ("toy", "toy data", [3])
     assert manifest.data_hashes == {"toy": "d0"}
     assert manifest.sources["notebooks/02_support.ipynb"] == plan.file_hash(

@@ -11,6 +11,7 @@ Run the tests: pytest tests/test_figures.py
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import matplotlib as mpl
 import numpy as np
@@ -26,7 +27,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 GREY = "0.35"
 
 __all__ = [
-    "bars", "colours", "curves", "heat", "image_grid", "points", "save", "style",
+    "bars", "colours", "curves", "heat", "image_grid", "multiples", "points", "save", "style",
     "training_curves",
 ]  # fmt: skip
 
@@ -309,5 +310,48 @@ def training_curves(
                 rows = _rows(table, {"metric": metric, by: one}).sort_values(x)
                 ax.plot(rows[x], rows.value, color=colour[one], linewidth=1.4, label=_label(one))
         fig.supxlabel(xlabel, fontsize=FONT)
+        _legend(fig, axes)
+    return fig
+
+
+def multiples(table: pd.DataFrame, *, x: str, panel: str, by: str | None = None) -> BookFigure:
+    """One panel a number, against a parameter of a grid; a cross on the edge where none is there.
+
+    Args:
+        table: columns x, panel, unit (of the number), value, low, high, and `by` where named. A row
+            without a value is a run that did not finish.
+        x: column of the horizontal axis; its values stand side by side in their order.
+        panel: column of the panels, each with an axis of its own.
+    """
+    names, places, series = _order(table, panel), _order(table, x), _order(table, by)
+    colour = colours(series)
+    shift = np.linspace(-0.15, 0.15, len(series)) if len(series) > 1 else [0.0]
+    with mpl.rc_context(style()):
+        fig, axes = _panels(names, height=2.1)
+        for ax, name in zip(axes, names, strict=True):
+            here = _rows(table, {panel: name})
+            for one, marker, offset in zip(series, MARKERS, shift, strict=False):
+                rows = _rows(here, {by: one})
+                at = np.array([places.index(value) for value in rows[x]]) + offset
+                ax.plot(
+                    at, rows.value.astype(float), marker, linestyle="-", linewidth=0.8,
+                    color=colour[one], label=None if by is None else f"{by} = {one}",
+                )  # fmt: skip
+                ax.vlines(at, rows.low.astype(float), rows.high.astype(float), color=colour[one])
+                missing = at[rows.value.isna()]
+                crosses = ax.scatter(
+                    missing, np.zeros(len(missing)), color=[colour[one]], marker="x",
+                    transform=ax.get_xaxis_transform(), clip_on=False,
+                )  # fmt: skip
+                crosses.set_in_layout(False)
+            if here.value.isna().any():
+                ax.plot([], [], "x", color=GREY, linestyle="", label="did not finish")
+            ax.set_xticks(range(len(places)), [fill(str(place), 16) for place in places])
+            ax.set_xlim(-0.5, len(places) - 0.5)
+            if here.unit.iloc[0] in ("percent", "points"):
+                unit = "%" if here.unit.iloc[0] == "percent" else "points"
+                ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol="", decimals=0))
+                ax.set_ylabel(unit)
+        fig.supxlabel(x.replace("_", " "), fontsize=FONT)
         _legend(fig, axes)
     return fig

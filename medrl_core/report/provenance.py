@@ -43,6 +43,16 @@ class Manifest(BaseModel):
     peak_memory_mb: int
 
 
+class Failure(BaseModel):
+    """What `failure.json` of a failed run holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    error: str
+    started: str
+    wall_seconds: float
+
+
 def write(manifest: Manifest, folder: Path) -> None:
     """Write a manifest as manifest.json into a run folder."""
     partial = folder / ".manifest.json.partial"
@@ -61,6 +71,12 @@ def read(folder: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{path}: {where}: {first['msg'].lower()}; run it again") from None
+
+
+def read_failure(folder: Path) -> Failure | None:
+    """Read why a run failed from where it is kept; None if nothing is kept there."""
+    path = folder / "failure.json"
+    return Failure.model_validate_json(path.read_text()) if path.is_file() else None
 
 
 def git_state() -> tuple[str | None, bool | None]:
