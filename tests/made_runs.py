@@ -10,6 +10,7 @@ import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from medrl_core import params
+from medrl_core.measure.rollouts import RolloutStore
 from medrl_core.report import figures, provenance, scoreboard
 from medrl_core.report.results import Results
 
@@ -100,3 +101,42 @@ def write_run(folder: Path, study: str, notebook: str, origin: str = "phantom") 
         peak_memory_mb=100,
     )
     provenance.write(manifest, folder)
+
+
+def write_rollouts(folder: Path, datasets: dict[str, list[list[int]]], model: str = "base") -> None:
+    """Add rollouts to a run folder.
+
+    Arguments: `datasets` name to items, each the truth (1, 0) of its greedy answer and then of its
+    samples. Every text is hostile.
+    """
+    store = RolloutStore(folder)
+    rows = []
+    for dataset, items in datasets.items():
+        for index, truths in enumerate(items):
+            for sample, correct in enumerate(truths, start=-1):
+                rows.append(
+                    {
+                        "item_id": f"{dataset}/test/{index}/open",
+                        "image_id": f"{dataset}/test/{index}",
+                        "dataset": dataset,
+                        "modality": "blood smear",
+                        "answer_format": "open",
+                        "n_options": 4,
+                        "gold": "yes",
+                        "model": model,
+                        "model_hash": "a" * 64,
+                        "prompt_hash": "b" * 16,
+                        "sample_index": sample,
+                        "seed": 0,
+                        "decoding": "greedy" if sample < 0 else "temperature=1,top_p=1,top_k=0",
+                        "text": f"{HOSTILE} <img src=x onerror='window.hit = 1'> {index}",
+                        "parsed": "yes" if correct else None,
+                        "parse_rule": "tag_text" if correct else "none",
+                        "correct": bool(correct),
+                        "n_tokens": 5,
+                        "finish_reason": "stop",
+                        "logprob": -1.0,
+                    }
+                )
+    store.append(rows)
+    store.compact()

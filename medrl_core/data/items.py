@@ -78,6 +78,20 @@ def question_texts(modality: str) -> tuple[str, ...]:
     return tuple(text.format(modality=modality) for text in _QUESTIONS)
 
 
+def question_of(modality: str, index: int, answer_format: str, seed: int) -> str:
+    """The question that `build_items` asks about image `index` of a split of a modality."""
+    return _question(modality, _rng(index, answer_format, seed))
+
+
+def _rng(index: int, answer_format: str, seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, index, ANSWER_FORMATS.index(answer_format)])
+
+
+def _question(modality: str, rng: np.random.Generator) -> str:
+    texts = question_texts(modality)
+    return texts[rng.integers(len(texts))]
+
+
 def _draw_indices(image_set: ImageSet, split: str, n: int | None, seed: int) -> np.ndarray:
     """At most `n` image indices, as equal over classes as the split allows, in a seeded order."""
     labels = image_set.labels[split]
@@ -131,10 +145,9 @@ def build_items(
         )
     items = []
     for index in _draw_indices(image_set, split, n, seed):
-        rng = np.random.default_rng([seed, int(index), ANSWER_FORMATS.index(answer_format)])
+        rng = _rng(int(index), answer_format, seed)
         label = int(image_set.labels[split][index])
-        texts = question_texts(image_set.modality)
-        question = texts[rng.integers(len(texts))]
+        question = _question(image_set.modality, rng)
         gold = image_set.classes[label]
         options = None
         if answer_format == "mcq":

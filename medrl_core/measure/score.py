@@ -239,6 +239,12 @@ def _recalls(items: pd.DataFrame, seed: int) -> list[dict]:
     return rows
 
 
+def score_items(items: pd.DataFrame, ks: Sequence[int], seed: int = 0) -> list[dict]:
+    """Score one set of items, rows of `per_item`: all metrics of `score` but the recalls."""
+    found = _greedy(items, seed) + _sampled(items, ks, seed)
+    return found + _greedy_against_sampled(items, ks, seed)
+
+
 def score(frame: pd.DataFrame, ks: Sequence[int] | None = None, seed: int = 0) -> pd.DataFrame:
     """Score the rollouts of one model: overall, a data set, and a modality.
 
@@ -255,8 +261,7 @@ def score(frame: pd.DataFrame, ks: Sequence[int] | None = None, seed: int = 0) -
     ks = default_ks(items) if ks is None else list(ks)
     rows = []
     for scope, name, part in scopes(items):
-        found = _greedy(part, seed) + _sampled(part, ks, seed)
-        found += _greedy_against_sampled(part, ks, seed)
+        found = score_items(part, ks, seed)
         if scope == "dataset":
             found += _recalls(part, seed)
         rows += [{"scope": scope, "name": name} | row for row in found]

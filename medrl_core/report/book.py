@@ -15,7 +15,7 @@ import pandas as pd
 
 from medrl_core import params
 from medrl_core.errors import UserError
-from medrl_core.report import labs, provenance, results, scoreboard
+from medrl_core.report import explorer, labs, provenance, results, scoreboard
 from medrl_core.report.chapter import Chapter
 from medrl_core.report.myst import badge
 
@@ -48,6 +48,7 @@ def assemble(
                 _copy_files(chapter.folder(notebook, one), partial / "files" / one / notebook)
             _add_notebook(chapter, notebook, partial / "runs")
         _add_scoreboard(chapter, partial / "files")
+        explorer.write(chapter, partial / "extra/explore")
         labs.add_to_book(edition, partial)
         _fill_chapters(chapter, partial)
         shutil.rmtree(stage, ignore_errors=True)

@@ -246,6 +246,11 @@ class Chapter:
             lines.append(f"- {myst.escape(known['label'])}: {myst.escape(known['note'])}")
         return "\n".join(["", *lines, "", myst.badge(study), ""])
 
+    def named(self, dataset: str, notebook: str, study: str) -> str:
+        """Return the name of an image set, which says of a file that is not official what it is."""
+        odd = self._unofficial(notebook, study) & set(self._recorded)
+        return self._recorded[dataset]["label"] if dataset in odd else dataset
+
     def studies(self) -> list[str]:
         """Return the studies that the book shows: its own and the recorded ones."""
         return list(dict.fromkeys([self.study, *RECORDED]))
