@@ -116,7 +116,8 @@ def snakemake(
     command += ["--cores", "all", "--rerun-triggers", "mtime"]
     command += ["--rerun-incomplete", "--keep-going", "--quiet", "host", "reason"]
     with locked(plan.RUNS / ".snakemake.lock", "a study"):
-        done = subprocess.run([*command, "--nolock", *(options or [])])
+        # Progress of the runs goes to stderr; what the command makes is all that stdout says.
+        done = subprocess.run([*command, "--nolock", *(options or [])], stdout=2)
     if done.returncode != 0:
         raise RunFailed(f"study {study.name} is not complete; the lines above say what failed")
 
