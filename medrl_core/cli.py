@@ -59,12 +59,24 @@ def run(
     study: StudyName = "micro",
     p: Annotated[list[str], typer.Option("-p", help="name=value, the value as in YAML")] = [],  # noqa: B006
     only: Only = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what it would do and need, and do nothing")
+    ] = False,
 ) -> None:
     """Execute one notebook into a run folder; what it needs is made first."""
     from medrl_core import plan
     from medrl_core.study import run as make
+    from medrl_core.study import state
 
-    print(make(plan.load_study(study), notebook, _values(p), only))
+    chosen, values = plan.load_study(study), _values(p)
+    if dry_run:
+        from medrl_core.report import forecast
+
+        checked = plan.resolve(chosen, notebook, values)
+        would = state(chosen, notebook, checked)
+        print("\n".join(forecast.lines(chosen, notebook, checked, would)))
+    else:
+        print(make(chosen, notebook, values, only))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -241,6 +241,34 @@ class RLParams(Trained, Grouped):
     care_margin: Share = Field(0.01, description="distance below the mean that still gains it")
     care_ema_decay: float = Field(0.995, ge=0, lt=1, description="decay of the reference model")
     care_ema_every: PositiveInt = Field(10, description="steps between updates of the reference")
+    items: str | None = Field(
+        None, description="JSONL of items to train on; null: the training images of each set"
+    )
+    max_pixels: int = Field(802_816, ge=784, description="pixels of an image of items at most")
+    lora: bool = Field(False, description="train low-rank adapters only")
+    rows: PositiveInt | None = Field(
+        None, description="sequences that a process holds at once; null: its part of a step"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations again in the backward pass: less memory, more time"
+    )
+    vllm: Literal["colocate", "server"] | None = Field(
+        None, description="sample by vLLM, on the same GPUs or a server; null: by transformers"
+    )
+    launch: str | None = Field(
+        None,
+        description="processes that train: ddp, zero3, fsdp2 or a file of accelerate config; "
+        "null: this one",
+    )
+
+    @model_validator(mode="after")
+    def _one_set_is_asked(self) -> Self:
+        if self.items and len(self.datasets) > 1:
+            raise ValueError(
+                f"with items the training is the same for every set: name one of "
+                f"datasets = {self.datasets}, the set that the models are asked about"
+            )
+        return self
 
     @model_validator(mode="after")
     def _a_batch_and_a_reward(self) -> Self:

@@ -63,6 +63,17 @@ def changes(study: plan.Study, notebook: str, values: params.Common, folder: Pat
     return [name for name in sorted(before | now) if before.get(name) != now.get(name)]
 
 
+def state(study: plan.Study, notebook: str, values: params.Common) -> str:
+    """Return in words what `run` would do with a run's folder."""
+    folder = plan.run_folder(study, notebook, values)
+    if not folder.is_dir():
+        return f"would be made in {folder}"
+    changed = changes(study, notebook, values, folder)
+    if changed:
+        return f"would be made again in {folder}; changed: {', '.join(changed)}"
+    return f"{folder} is there and valid, nothing would be made"
+
+
 def mark_stale(study: plan.Study, runs: plan.Planned) -> dict[str, Path]:
     """Return, for each run that is there but stale, a new file; the Snakefile makes it an input.
 

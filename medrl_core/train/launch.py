@@ -20,12 +20,13 @@ from medrl_core.errors import UserError
 CONFIGS = Path(__file__).with_name("accelerate")
 
 
-def config_file(name: str, lora: bool = False) -> Path:
+def config_file(name: str, lora: bool = False, check: bool = True) -> Path:
     """The configuration of accelerate that a name or a path stands for.
 
     Arguments:
         name: of a shipped configuration (`ddp`, `zero3`, `fsdp2`), or the path of a YAML file.
         lora: adapters will be trained.
+        check: whether what it needs must be installed.
 
     Raises:
         UserError: there is none, DeepSpeed is asked for and not installed, or adapters are to be
@@ -44,7 +45,7 @@ def config_file(name: str, lora: bool = False) -> Path:
         raise UserError(f"{path} is no configuration of accelerate: {error}") from None
     if lora and config.distributed_type in ("DEEPSPEED", "FSDP"):
         raise UserError(f"launch {name!r} splits weights, an adapter needs none of it: use ddp")
-    if config.distributed_type == "DEEPSPEED" and not is_deepspeed_available():
+    if check and config.distributed_type == "DEEPSPEED" and not is_deepspeed_available():
         raise UserError(f"launch {name!r} needs DeepSpeed: pip install -e '.[gpu]', or use fsdp2")
     return path
 

@@ -1,0 +1,117 @@
+"""The card of a trained model or adapter: what it was made from, how, on what, and how it scored.
+
+Notebooks write it beside the weights; `pytest tests/test_modelcard.py` runs this module's tests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from huggingface_hub import ModelCard, ModelCardData
+
+from medrl_core.measure.score import score
+from medrl_core.report import tables
+
+_TEXT = """---
+{{ card_data }}
+---
+# {{ title }}
+
+{{ what }} of {{ base }}, made by the notebook `{{ notebook }}` in the study `{{ study }}` of medrl,
+a companion to the paper *When Does RL Help Medical VLMs?* (arXiv:2603.01301). Not one of the
+paper's models.
+
+**Not for medical use.** It was made to study how training changes a model's answers.
+
+## Load it
+
+```python
+{{ load }}
+```
+
+## Training data
+
+{{ data }}
+
+## Parameters
+
+```json
+{{ parameters }}
+```
+
+## Scores
+
+{{ scores }}
+"""
+_WHOLE = """from medrl_core.models import hub
+
+model, processor = hub.load("FOLDER")  # or AutoModelForImageTextToText, AutoProcessor"""
+_ADAPTER = """from peft import AutoPeftModel
+
+model = AutoPeftModel.from_pretrained("FOLDER")  # or hub.load of medrl, which merges it"""
+
+
+def write(
+    folder: Path,
+    *,
+    base: str,
+    notebook: str,
+    study: str,
+    datasets: list[str],
+    parameters: Mapping[str, object],
+    rollouts: pd.DataFrame | None = None,
+) -> None:
+    """Write README.md into a model's folder, and into that of its adapter if there is one.
+
+    Arguments:
+        folder: from `hub.save`.
+        base: model that training started from.
+        notebook: that trained it.
+        study: that the run belongs to.
+        datasets: names of the data trained on.
+        parameters: what the training was told.
+        rollouts: its answers to held-out items; None: not measured.
+    """
+    shared = {
+        "title": Path(folder).name,
+        "base": f"`{base}`",
+        "notebook": notebook,
+        "study": study,
+        "data": ", ".join(f"`{name}`" for name in datasets) + ": the training split alone.",
+        "parameters": json.dumps(dict(parameters), indent=1, default=str),
+        "scores": _scores(rollouts),
+    }
+    adapter = Path(folder) / "adapter"
+    for place in (Path(folder), adapter):
+        if not place.is_dir():
+            continue
+        alone = place == adapter
+        data = ModelCardData(
+            base_model=base,
+            base_model_relation="adapter" if alone else "finetune",
+            library_name="peft" if alone else "transformers",
+            pipeline_tag="image-text-to-text",
+            datasets=datasets,
+            tags=["medrl", notebook, study, *(["lora"] if adapter.is_dir() else [])],
+        )
+        what = "A LoRA adapter" if alone else "A fine-tuned copy"
+        card = ModelCard.from_template(
+            data, template_str=_TEXT, what=what, load=_ADAPTER if alone else _WHOLE, **shared
+        )
+        card.save(place / "README.md")
+
+
+def _scores(rollouts: pd.DataFrame | None) -> str:
+    """Acc@1 and the largest Pass@K of each data set, with intervals."""
+    if rollouts is None or rollouts.empty:
+        return "Not measured."
+    k = int(rollouts.groupby("item_id").sample_index.max().min()) + 1
+    found = score(rollouts, ks=[k])
+    found = found[(found.scope == "dataset") & found.metric.isin(["acc@1", "pass@k"])]
+    named = found.metric.replace("pass@k", f"pass@{k}")
+    table = pd.DataFrame({"data set": found.name, "metric": named})
+    table = table.assign(value=found.value, low=found.low, high=found.high)
+    return tables.markdown(table) + "\n\nHeld-out items, 95% intervals clustered by image."

@@ -1,0 +1,266 @@
+"""What a training needs before it runs: memory, tokens, steps and GPU-hours, with their formulas.
+
+`medrl run 04_rl --study paper --dry-run` prints it. `pytest tests/test_estimate.py` holds it to the
+micro model as it is, and to values worked out by hand for 7B.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from medrl_core.errors import UserError
+
+GB = 1e9
+# Assumed where nothing was measured: the peak of an H100 in bfloat16 and the share of it that
+# training reaches, and tokens a second that one GPU samples by vLLM from a model of 7B.
+PEAK_FLOPS = 989e12
+REACHED = 0.4
+SAMPLED_PER_SECOND = 2500
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of an architecture decides its size: the language model's numbers and the tower's total.
+
+    Arguments:
+        hidden: width.
+        layers: depth.
+        heads: query heads.
+        kv_heads: key and value heads.
+        inner: width of the feed-forward part.
+        vocabulary: tokens.
+        tied: whether input and output share one table.
+        tower: weights of the vision tower and its merger.
+        patch: side in pixels of what becomes one image token.
+    """
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    inner: int
+    vocabulary: int
+    tied: bool
+    tower: int
+    patch: int = 28
+
+    @property
+    def head(self) -> int:
+        """Width of one head."""
+        return self.hidden // self.heads
+
+    @property
+    def weights(self) -> int:
+        """Number of weights: attention with biases on q, k and v, gated feed-forward, norms."""
+        kv = self.kv_heads * self.head
+        attention = 2 * self.hidden * self.hidden + 2 * self.hidden * kv + self.hidden + 2 * kv
+        layer = attention + 3 * self.hidden * self.inner + 2 * self.hidden
+        tables = self.vocabulary * self.hidden * (1 if self.tied else 2)
+        return self.tower + self.layers * layer + tables + self.hidden
+
+    @property
+    def adapter(self) -> int:
+        """Weights of a LoRA adapter of rank 16 on the language model's linear layers."""
+        kv = self.kv_heads * self.head
+        sides = 2 * (2 * self.hidden) + 2 * (self.hidden + kv) + 3 * (self.hidden + self.inner)
+        return 16 * self.layers * sides
+
+
+# Tower: patch embedding 3*2*14*14*1280, 32 blocks of width 1280 and inner width 3420, merger
+# 5120 to 5120 to the language model's width (config.json of the models on the hub).
+_TOWER = 1_505_280 + 32 * (4 * 1280 * 1280 + 4 * 1280 + 3 * 1280 * 3420 + 2 * 3420 + 3 * 1280)
+_MERGER = 1280 + 5120 * 5120 + 5120
+_7B = Shape(3584, 28, 28, 4, 18944, 152064, False, _TOWER + _MERGER + 5120 * 3584 + 3584)
+_3B = Shape(2048, 36, 16, 2, 11008, 151936, True, _TOWER + _MERGER + 5120 * 2048 + 2048)
+SHAPES = {
+    "Qwen/Qwen2.5-VL-7B-Instruct": _7B,
+    "OctoMed/OctoMed-7B": _7B,
+    "armenjeddi/MedBridgeRL-OctoMed-7B-PMC-VQA-RL": _7B,
+    "Qwen/Qwen2.5-VL-3B-Instruct": _3B,
+}
+
+
+def shape(ref: str) -> Shape:
+    """The shape of a model, from its folder's files or from a small table; nothing is downloaded.
+
+    Arguments:
+        ref: folder or hub id.
+
+    Raises:
+        UserError: neither a folder with a config.json nor in the table.
+    """
+    if ref in SHAPES:
+        return SHAPES[ref]
+    config = Path(ref) / "config.json"
+    if not config.is_file():
+        raise UserError(
+            f"model {ref!r} is no folder with a config.json and not in the table of estimates "
+            f"({', '.join(SHAPES)}): give a folder"
+        )
+    content = json.loads(config.read_text())
+    text = content.get("text_config", content)
+    vision = content.get("vision_config", {})
+    found = Shape(
+        hidden=text["hidden_size"], layers=text["num_hidden_layers"],
+        heads=text["num_attention_heads"], kv_heads=text["num_key_value_heads"],
+        inner=text["intermediate_size"], vocabulary=text["vocab_size"],
+        tied=bool(content.get("tie_word_embeddings", text.get("tie_word_embeddings"))), tower=0,
+        patch=vision.get("patch_size", 14) * vision.get("spatial_merge_size", 2),
+    )  # fmt: skip
+    return Shape(**{**vars(found), "tower": _stored(Path(ref)) - found.weights})
+
+
+def _stored(folder: Path) -> int:
+    """Number of weights in a folder's safetensors files, from their headers."""
+    from math import prod
+
+    from safetensors import safe_open
+
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            total += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    return total
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained and on what.
+
+    Arguments:
+        model: shape of the model.
+        steps: optimiser steps of RL.
+        completions: sampled a step.
+        rows: sequences that a GPU holds at once.
+        prompt: tokens of a prompt, image tokens among them.
+        answer: tokens of a completion at most.
+        gpus: number of them.
+        split: whether weights, gradients and optimiser are split over them.
+        lora: whether adapters alone are trained.
+        care: whether a reference is kept.
+        checkpointing: whether activations are computed again.
+        sampled: whether completions are sampled, as RL does, or given, as SFT does.
+        sampler: whether vLLM keeps weights of its own on the same GPU.
+        width: bytes a number in a forward pass, 2 for bfloat16.
+    """
+
+    model: Shape
+    steps: int
+    completions: int
+    rows: int
+    prompt: int
+    answer: int
+    gpus: int = 1
+    split: bool = False
+    lora: bool = False
+    care: bool = True
+    checkpointing: bool = True
+    sampled: bool = True
+    sampler: bool = False
+    width: int = 2
+
+
+def memory(plan: Plan) -> dict[str, tuple[float, str]]:
+    """Bytes of one GPU, each with its formula.
+
+    Arguments:
+        plan: what is trained and on what.
+
+    Returns:
+        Name to `(bytes, formula)`; rollout cache and activations are never there together.
+    """
+    model, share = plan.model, plan.gpus if plan.split else 1
+    n, over = model.weights, f" / {share} GPUs" if plan.split else ""
+    trained = model.adapter if plan.lora else n
+    tokens = plan.rows * (plan.prompt + plan.answer)
+    # What a layer keeps for its backward pass, in hidden widths a token: with recomputing its input
+    # alone, and one layer at a time whole.
+    kept = 10 + 3 * model.inner / model.hidden + 2 * model.kv_heads / model.heads
+    units = model.layers + kept if plan.checkpointing else model.layers * kept
+    kv = 2 * model.layers * model.kv_heads * model.head * plan.width
+    found = {}
+    if plan.lora:
+        base, size = n * plan.width, f"{n:,} weights x {plan.width} bytes (frozen base)"
+        found["weights"] = base + trained * 4, f"{size} + {trained:,} x 4 (adapter)"
+    else:
+        found["weights"] = n * 4 / share, f"{n:,} weights x 4 bytes{over}"
+    found["gradients"] = trained * 4 / share, f"{trained:,} x 4 bytes{over}"
+    found["optimiser"] = trained * 8 / share, f"{trained:,} x 8 bytes (AdamW: two means){over}"
+    if plan.care:
+        found["reference"] = trained * 4 / share, f"{trained:,} x 4 bytes (moving average){over}"
+    if plan.width < 4 and not plan.lora:
+        found["working copy"] = (
+            n * plan.width / (share if plan.split else 1),
+            f"{n:,} x {plan.width} bytes for the forward pass{over}",
+        )
+    found["activations"] = (
+        tokens * units * model.hidden * plan.width,
+        f"{plan.rows} rows x {plan.prompt + plan.answer} tokens x {units:.1f} widths x "
+        f"{model.hidden} x {plan.width} bytes",
+    )
+    if plan.sampler:
+        found["weights of vLLM"] = n * plan.width, f"{n:,} x {plan.width} bytes, whole on each GPU"
+    if not plan.sampled:
+        return found
+    found["rollout cache"] = (
+        kv * (plan.completions // plan.gpus) * (plan.prompt + plan.answer),
+        f"{plan.completions // plan.gpus} completions x {plan.prompt + plan.answer} tokens x "
+        f"{kv:,} bytes (2 x layers x key heads x head width x {plan.width})",
+    )
+    return found
+
+
+def peak(plan: Plan) -> float:
+    """Bytes of one GPU at most: what stays, and the larger of activations and rollout cache."""
+    parts = {name: size for name, (size, _) in memory(plan).items()}
+    moving = [parts.pop("activations"), parts.pop("rollout cache", 0)]
+    return sum(parts.values()) + max(moving)
+
+
+def host(plan: Plan) -> tuple[float, str]:
+    """Bytes of main memory, with the formula: each process loads whole what is split afterwards.
+
+    Arguments:
+        plan: what is trained and on what.
+    """
+    copies = 1 + (plan.care and not plan.lora)
+    size = plan.gpus * copies * plan.model.weights * (plan.width if plan.lora else 4)
+    what = "model and reference" if copies == 2 else "model"
+    return size, f"{plan.gpus} processes x {what} whole, before they go to the GPUs"
+
+
+def work(plan: Plan) -> dict[str, tuple[float, str]]:
+    """Tokens sampled and GPU-hours, each with its formula and its assumption.
+
+    Arguments:
+        plan: what is trained and on what; completions are taken as long as they may be.
+
+    Returns:
+        Name to `(value, formula)`.
+    """
+    completions = plan.steps * plan.completions
+    sampled = completions * plan.answer
+    seen = completions * (plan.prompt + plan.answer)
+    # Forward and backward; vLLM's completions are read once more by the policy that trains.
+    passes = 3 + plan.checkpointing + plan.care + plan.sampler
+    flops = 2 * plan.model.weights * passes * seen
+    rate = SAMPLED_PER_SECOND * SHAPES["OctoMed/OctoMed-7B"].weights / plan.model.weights
+    found = {
+        "sequences": (completions, f"{plan.steps:,} steps x {plan.completions}"),
+        "tokens trained on": (seen, f"{completions:,} x ({plan.prompt} + {plan.answer})"),
+    }
+    if plan.sampled:
+        found["tokens sampled"] = sampled, f"{completions:,} completions x {plan.answer} at most"
+        found["GPU-hours of sampling"] = (
+            sampled / rate / 3600,
+            f"tokens sampled / {rate:,.0f} a second and GPU (assumed: vLLM on an H100)",
+        )
+    return found | {
+        "GPU-hours of training": (
+            flops / (PEAK_FLOPS * REACHED) / 3600,
+            f"2 x weights x {passes} passes x tokens / ({PEAK_FLOPS / 1e12:.0f} TFLOP/s x "
+            f"{REACHED}) (assumed: an H100)",
+        ),
+    }

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+from medrl_core.errors import UserError
+from medrl_core.models import hub
+from medrl_core.train import estimate
+from medrl_core.train.estimate import Plan
+
+SEVEN = "OctoMed/OctoMed-7B"
+MICRO = "data/micro-base"
+
+
+def test_weights_of_the_micro_model_are_those_it_has():
+    model, _ = hub.load(MICRO)
+    assert estimate.shape(MICRO).weights == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("ref", ["Qwen/Qwen2.5-VL-7B-Instruct", "Qwen/Qwen2.5-VL-3B-Instruct"])
+def test_weights_of_the_table_are_those_of_the_architecture(ref):
+    shape = estimate.SHAPES[ref]
+    text = {
+        "hidden_size": shape.hidden, "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
+        "intermediate_size": shape.inner, "vocab_size": shape.vocabulary,
+    }  # fmt: skip
+    vision = {
+        "depth": 32, "hidden_size": 1280, "num_heads": 16, "intermediate_size": 3420,
+        "out_hidden_size": shape.hidden, "patch_size": 14, "spatial_merge_size": 2,
+    }  # fmt: skip
+    config = Qwen2_5_VLConfig(
+        text_config=text, vision_config=vision, tie_word_embeddings=shape.tied
+    )
+    with torch.device("meta"):
+        model = Qwen2_5_VLForConditionalGeneration(config)
+    assert shape.weights == sum(p.numel() for p in model.parameters())
+    assert shape.tower == sum(p.numel() for p in model.model.visual.parameters())
+
+
+def paper(**changed):
+    return Plan(**{
+        "model": estimate.shape(SEVEN), "steps": 1000, "completions": 64, "rows": 2, "prompt": 1200,
+        "answer": 2048, "gpus": 4, "split": True, **changed,
+    })  # fmt: skip
+
+
+def test_memory_of_7b_by_hand():
+    found = {name: size / 1e9 for name, (size, _) in estimate.memory(paper()).items()}
+    assert estimate.shape(SEVEN).weights == 8_292_166_656
+    assert found["weights"] == found["gradients"] == found["reference"]
+    assert found["weights"] == pytest.approx(8.292166656)  # 4 bytes over 4 GPUs
+    assert found["optimiser"] == pytest.approx(2 * 8.292166656)
+    assert found["working copy"] == pytest.approx(8.292166656 / 2)
+    # 2 x 28 layers x 4 heads x 128 x 2 bytes = 57,344 a token; 16 completions of 3,248 tokens
+    assert found["rollout cache"] == pytest.approx(57_344 * 16 * 3248 / 1e9)
+    # widths a token: 28 inputs of layers, one layer whole: 10 + 3 x 18944 / 3584 + 2 x 4 / 28
+    widths = 28 + 10 + 3 * 18944 / 3584 + 2 / 7
+    assert found["activations"] == pytest.approx(2 * 3248 * widths * 3584 * 2 / 1e9)
+    moving = ("activations", "rollout cache")
+    stays = sum(size for name, size in found.items() if name not in moving)
+    assert estimate.peak(paper()) / 1e9 == pytest.approx(
+        stays + max(found["activations"], found["rollout cache"])
+    )
+
+
+def test_an_adapter_and_its_reference_are_small():
+    found = {n: size for n, (size, _) in estimate.memory(paper(lora=True, split=False)).items()}
+    adapter = estimate.shape(SEVEN).adapter
+    # rank 16, 28 layers: q and o 3584 + 3584, k and v 3584 + 512, three of 3584 + 18944
+    assert adapter == 16 * 28 * (2 * 7168 + 2 * 4096 + 3 * 22528)
+    assert found["weights"] == 8_292_166_656 * 2 + adapter * 4
+    assert found["reference"] == adapter * 4 < found["weights"] / 50
+    assert "working copy" not in found
+
+
+def test_without_splitting_all_lies_on_each_gpu():
+    split, whole = estimate.memory(paper()), estimate.memory(paper(split=False))
+    for name in ("weights", "gradients", "optimiser", "reference"):
+        assert whole[name][0] == 4 * split[name][0]
+    assert whole["rollout cache"] == split["rollout cache"]
+    assert "reference" not in estimate.memory(paper(care=False))
+
+
+def test_tokens_and_hours_by_hand():
+    found = {name: value for name, (value, _) in estimate.work(paper()).items()}
+    assert found["sequences"] == 64_000
+    assert found["tokens sampled"] == 64_000 * 2048
+    assert found["tokens trained on"] == 64_000 * 3248
+    assert found["GPU-hours of sampling"] == pytest.approx(64_000 * 2048 / 2500 / 3600)
+    # forward and backward 3, recomputing 1, reference 1
+    flops = 2 * 8_292_166_656 * 5 * 64_000 * 3248
+    assert found["GPU-hours of training"] == pytest.approx(flops / (989e12 * 0.4) / 3600)
+
+
+def test_main_memory_by_hand():
+    assert estimate.host(paper())[0] == 4 * 2 * 8_292_166_656 * 4
+    assert estimate.host(paper(care=False))[0] == 4 * 8_292_166_656 * 4
+    assert estimate.host(paper(lora=True))[0] == 4 * 8_292_166_656 * 2
+
+
+def test_an_unknown_model_is_refused_and_nothing_is_fetched():
+    with pytest.raises(UserError, match="model 'some/model' is no folder .* give a folder"):
+        estimate.shape("some/model")
