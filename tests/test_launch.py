@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -128,14 +127,12 @@ def test_what_a_process_refuses_is_one_line(init, monkeypatch):
 
     def refuse(command):
         (Path(command[-1]) / "refused.txt").write_text("SFT loss is not finite")
-        return subprocess.CompletedProcess(command, 2)
+        return 2
 
-    monkeypatch.setattr(launch.subprocess, "run", refuse)
+    monkeypatch.setattr(launch, "_follow", refuse)
     recipe = Recipe(budget=16, batch_size=8, scale=Scale(launch="ddp"))
     with pytest.raises(UserError, match="^SFT loss is not finite$"):
         train_arm("sft", init, tiny.items("open", 8), recipe)
-    monkeypatch.setattr(
-        launch.subprocess, "run", lambda command: subprocess.CompletedProcess(command, 1)
-    )
+    monkeypatch.setattr(launch, "_follow", lambda command: 1)
     with pytest.raises(UserError, match="training with launch 'ddp' ended early; the lines above"):
         train_arm("sft", init, tiny.items("open", 8), recipe)

@@ -85,15 +85,23 @@ def train(
             pickle.dumps((stage, ref, list(items), options, str(folder.resolve())))
         )
         launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(path)]
-        done = subprocess.run([*launcher, "-m", "medrl_core.train.launch", place])
+        code = _follow([*launcher, "-m", "medrl_core.train.launch", place])
         refused = job / "refused.txt"
         if refused.is_file():
             raise UserError(refused.read_text())
-        if done.returncode:
+        if code:
             raise UserError(
                 f"training with launch {name!r} ended early; the lines above say why"
             )
         return json.loads((job / "history.json").read_text())
+
+
+def _follow(command: list[str]) -> int:
+    """Run a command, tell its stderr on ours (a notebook would tell it twice), return its code."""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            print(line, end="", file=sys.stderr, flush=True)
+    return process.returncode
 
 
 def work(job: Path) -> None:
