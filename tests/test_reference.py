@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -46,6 +49,27 @@ def test_with_an_adapter_the_base_is_shared_and_stays(accelerator):
     for name, weight in average.named_parameters():
         expected = base[name] if name in base else (before[name] + 1) / 2
         assert torch.equal(weight, expected), name
+
+
+def test_with_zero3_the_copy_is_split_in_float32(monkeypatch):
+    class Engine(nn.Module):
+        def eval(self):
+            """As DeepSpeed's: nothing comes back."""
+
+    seen = []
+
+    def initialize(model, config):
+        seen.append(config)
+        return Engine(), None
+
+    monkeypatch.setitem(sys.modules, "deepspeed", SimpleNamespace(initialize=initialize))
+    zero = {"zero_optimization": {"stage": 3}}
+    config = {**zero, "bf16": {"enabled": True}, "optimizer": {}}
+    plugin = SimpleNamespace(zero_stage=3, deepspeed_config=config)
+    state = SimpleNamespace(deepspeed_plugin=plugin, fsdp_plugin=None)
+    found = reference.make(nn.Linear(1, 1), SimpleNamespace(state=state))
+    assert isinstance(found, Engine) and seen == [zero]
+    assert "bf16" in plugin.deepspeed_config  # the policy's own configuration stays
 
 
 def test_bfloat16_would_hold_the_reference_still():

@@ -38,7 +38,8 @@ def make(policy: nn.Module, accelerator: Accelerator) -> nn.Module:
         from accelerate.utils.fsdp_utils import fsdp2_prepare_model
 
         reference = fsdp2_prepare_model(accelerator, reference)
-    return reference.eval()
+    reference.eval()  # DeepSpeed's engine returns nothing here
+    return reference
 
 
 class MovingAverage(SyncRefModelCallback):
