@@ -215,10 +215,22 @@ class SFTParams(Trained):
     batch_size: PositiveInt = Field(16, description="items a step")
     lora: bool = Field(False, description="train low-rank adapters only")
     seeds: Seeds = Field([0], description="seeds of training")
+    n_other: int = Field(20, ge=0, description="test items of each image set not trained on")
+    mixture: dict[Dataset, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="weights of the image sets trained on together; empty: no such training"
+    )
+    epochs_curve: Few[PositiveInt] = Field([], description="passes over n_curve items (a curve)")
+    n_curve: PositiveInt = Field(32, description="training items of that curve")
+    n_val: int = Field(
+        0, ge=0, description="validation items whose loss ends training early; 0: never"
+    )
 
     @model_validator(mode="after")
-    def _a_full_batch(self) -> Self:
+    def _full_batches_and_known_sets(self) -> Self:
         _at_most("batch_size", self.batch_size, "the smallest n_train", min(self.n_train))
+        if self.epochs_curve:
+            _at_most("batch_size", self.batch_size, "n_curve", self.n_curve)
+        _within("mixture", list(self.mixture), "datasets", self.datasets)
         return self
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tiny
-from medrl_core.data import phantom
+from medrl_core.data import medmnist, phantom
 from medrl_core.data.images import ImageSet
 from medrl_core.data.items import LETTERS, build_items, question_texts
 from medrl_core.data.prompts import (
@@ -143,6 +143,40 @@ def test_gold_letters_are_spread():
     items = build_items(toy_set([0, 1, 2] * 40), "test", "mcq", seed=0)
     counts = Counter(item.gold for item in items)
     assert set(counts) == {"A", "B", "C"} and min(counts.values()) > 25
+
+
+@pytest.mark.parametrize("answer_format", ["open", "mcq"])
+@pytest.mark.parametrize("modality", phantom.MODALITIES)
+def test_the_question_does_not_depend_on_the_answer(modality, answer_format):
+    """No leak: another gold answer leaves every wording, the options and their order alone."""
+    image_set = phantom.make(modality, n_train=24, n_val=4, n_test=4)
+    wordings = set()
+    for item in build_items(image_set, "train", answer_format):
+        golds = LETTERS[: len(item.options)] if item.options else item.label_set
+        assert {user_text(replace(item, gold=gold)) for gold in golds} == {user_text(item)}
+        assert item.question in question_texts(item.modality)
+        wordings.add(item.question)
+        if answer_format == "open":
+            assert item.gold.lower() not in user_text(item).lower()
+            for variant in range(3):
+                assert item.gold in target_text(item, variant)
+    assert wordings == set(question_texts(item.modality))
+    # Which wording an image gets: the same when the image has another label.
+    labels = image_set.labels["train"]
+    turned = replace(image_set, labels={**image_set.labels, "train": np.roll(labels, 1)})
+    asked, again = (
+        [item.question for item in build_items(one, "train", answer_format)]
+        for one in (image_set, turned)
+    )
+    assert asked == again
+
+
+@pytest.mark.parametrize("name", medmnist.datasets())
+def test_no_question_on_a_real_set_names_one_of_its_classes(name):
+    about = medmnist.info(name)
+    for text in question_texts(about.modality):
+        assert not [one for one in about.classes if one.lower() in text.lower()]
+
 
 
 def test_formats_of_one_image_share_its_image_id():

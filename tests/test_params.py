@@ -57,6 +57,8 @@ CONTRADICTIONS = [
     ("00_data", {"allow": ["bloodmnist"]}, ["allow = ['bloodmnist']", "datasets"]),
     ("01_vision", {"fractions": [0.01], "n_train": 100}, ["fractions = [0.01]", "n_train = 100"]),
     ("03_sft", {"n_train": [64, 8], "batch_size": 16}, ["batch_size = 16", "n_train = 8"]),
+    ("03_sft", {"epochs_curve": [4], "batch_size": 32, "n_curve": 16}, ["n_curve = 16"]),
+    ("03_sft", {"mixture": {"phantom-ct": 1.0}}, ["mixture = ['phantom-ct']", "datasets"]),
     ("04_rl", {"budget": 32}, ["batch_size = 64", "budget = 32"]),
     ("04_rl", {"objective": "passk", "num_generations": 2}, ["passk", "num_generations", "3"]),
     ("08_beyond", {"objectives": ["passk"], "reward_k": 8}, ["reward_k = 8", "group, 8"]),

@@ -58,6 +58,30 @@ def test_loss_falls_on_a_toy_set_and_progress_is_told(capsys):
     assert "toy: step 30/30, loss" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("lora", [False, True])
+def test_early_stopping_gives_back_the_weights_of_the_lowest_validation_loss(monkeypatch, lora):
+    model, processor = tiny.build()
+    seen = []
+
+    class Watched(sft.SFTTrainer):
+        def evaluate(self, *args, **kwargs):
+            found = super().evaluate(*args, **kwargs)
+            seen.append((found["eval_loss"], tiny.weights(self.model)))
+            return found
+
+    monkeypatch.setattr(sft, "SFTTrainer", Watched)
+    # Two items learned by heart, others asked: the loss on those rises soon.
+    model, history = sft.train(
+        model, processor, tiny.items("open", 24, "train")[:2], steps=60, batch_size=2,
+        learning_rate=2e-2, lora=lora, validation=tiny.items("open", 8, "val"), patience=3,
+    )
+    losses = [loss for loss, _ in seen]
+    best = losses.index(min(losses))
+    assert len(losses) < 20 and len(losses) == best + 1 + 3
+    assert tiny.same(tiny.weights(model), seen[best][1])
+    assert [row["eval_loss"] for row in history if "eval_loss" in row] == losses
+
+
 def test_equal_seeds_give_equal_weights():
     def weights(seed):
         model, processor = tiny.build()

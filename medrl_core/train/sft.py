@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Sequence
 
 import torch
+from transformers import TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from medrl_core.data.items import Item
@@ -26,6 +28,40 @@ def lora_config(rank: int = 16):
     return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
 
 
+class KeepBest(TrainerCallback):
+    """Keeps the weights of the lowest validation loss, and ends training that no longer lowers it.
+
+    The copy stays in memory: the Trainer's own way, through a checkpoint, does not find a
+    Qwen2.5-VL model's weights under their saved names and goes on with the last ones.
+
+    Arguments:
+        patience: validations in a row without a lower loss that end training.
+    """
+
+    def __init__(self, patience: int):
+        self.patience, self.waited, self.loss = patience, 0, math.inf
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def on_evaluate(self, args, state, control, metrics=None, model=None, **kwargs):
+        self.waited += 1
+        if metrics["eval_loss"] < self.loss:
+            self.loss, self.waited = metrics["eval_loss"], 0
+            self.weights = {
+                name: value.detach().cpu().clone()
+                for name, value in model.named_parameters()
+                if value.requires_grad
+            }
+        if self.waited >= self.patience:
+            control.should_training_stop = True
+
+    @torch.no_grad()
+    def put_back(self, model) -> None:
+        """Copy the kept weights into a model; without a validation there are none."""
+        for name, value in model.named_parameters():
+            if name in self.weights:
+                value.copy_(self.weights[name])
+
+
 def train(
     model,
     processor,
@@ -37,6 +73,8 @@ def train(
     lora: bool = False,
     scale: Scale | None = None,
     save_to: str | os.PathLike | None = None,
+    validation: Sequence[Item] = (),
+    patience: int = 3,
     seed: int = 0,
     work_dir: str | os.PathLike | None = None,
     label: str = "sft",
@@ -53,13 +91,17 @@ def train(
         lora: train a LoRA adapter instead of all weights.
         scale: memory and processes.
         save_to: folder that the trained weights are written to, by one of the processes.
+        validation: items whose loss is taken every twentieth of the steps: training stops early
+            and gives back the weights of the lowest one. None: all steps, the last weights.
+        patience: validations in a row without a lower loss that stop training.
         seed: of the order of items and the wording of rationales.
         work_dir: where the trainer may write; nothing is kept there.
         label: what the progress lines call this training.
 
     Returns:
         `(model, history)`: the trained model in evaluation mode, and the trainer's log with one
-        row every tenth of the steps.
+        row every tenth of the steps; with validation items also one for each validation, which
+        has `eval_loss` and no `loss`.
 
     Raises:
         UserError: no items, or the loss is not finite.
@@ -75,6 +117,7 @@ def train(
         args=SFTConfig(
             output_dir=str(work_dir or tempfile.gettempdir()),
             **scale.arguments(batch_size, "batch_size"),
+            per_device_eval_batch_size=batch_size,
             max_steps=steps,
             learning_rate=learning_rate,
             lr_scheduler_type="cosine",
@@ -83,6 +126,8 @@ def train(
             max_length=None,
             logging_steps=max(1, steps // 10),
             logging_nan_inf_filter=False,
+            eval_strategy="steps" if validation else "no",
+            eval_steps=max(1, steps // 20),
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
@@ -91,16 +136,21 @@ def train(
             dataloader_num_workers=0,
         ),
         train_dataset=to_dataset(items, with_targets=True, seed=seed),
+        eval_dataset=to_dataset(validation, with_targets=True, seed=seed) if validation else None,
         processing_class=processor,
         peft_config=lora_config() if lora else None,
     )
+    best = KeepBest(patience)
+    if validation:
+        trainer.add_callback(best)
     progress.attach(trainer, label)
     trainer.train()
     progress.restore(trainer.model)
+    best.put_back(trainer.model)
     if save_to:
         trainer.save_model(str(save_to))
-    history = [row for row in trainer.state.log_history if "loss" in row]
-    if any(not torch.isfinite(torch.tensor(row["loss"])) for row in history):
+    history = [row for row in trainer.state.log_history if {"loss", "eval_loss"} & set(row)]
+    if any(not math.isfinite(row["loss"]) for row in history if "loss" in row):
         raise UserError("SFT loss is not finite: lower learning_rate")
     model = trainer.model.to(width) if width else trainer.model
     return model.eval(), history
