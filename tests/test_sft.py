@@ -58,8 +58,7 @@ def test_loss_falls_on_a_toy_set_and_progress_is_told(capsys):
     assert "toy: step 30/30, loss" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("lora", [False, True])
-def test_early_stopping_gives_back_the_weights_of_the_lowest_validation_loss(monkeypatch, lora):
+def test_early_stopping_gives_back_the_weights_of_the_lowest_validation_loss(monkeypatch):
     model, processor = tiny.build()
     seen = []
 
@@ -73,7 +72,7 @@ def test_early_stopping_gives_back_the_weights_of_the_lowest_validation_loss(mon
     # Two items learned by heart, others asked: the loss on those rises soon.
     model, history = sft.train(
         model, processor, tiny.items("open", 24, "train")[:2], steps=60, batch_size=2,
-        learning_rate=2e-2, lora=lora, validation=tiny.items("open", 8, "val"), patience=3,
+        learning_rate=2e-2, validation=tiny.items("open", 8, "val"), patience=3,
     )
     losses = [loss for loss, _ in seen]
     best = losses.index(min(losses))
