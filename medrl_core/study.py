@@ -170,8 +170,14 @@ def execute(study: plan.Study, notebook: str, values: params.Common, folder: Pat
             _fill(study, notebook, values, partial)
             _replace(folder, partial)
             shutil.rmtree(failed_folder(folder), ignore_errors=True)
+            shutil.rmtree(checkpoint_folder(folder), ignore_errors=True)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def checkpoint_folder(folder: Path) -> Path:
+    """Return where the trainings of a run keep their state until the run is whole."""
+    return plan.RUNS / ".checkpoints" / folder.parent.name / folder.name
 
 
 def _fill(study: plan.Study, notebook: str, values: params.Common, partial: Path) -> None:

@@ -18,6 +18,7 @@ from medrl_core.errors import UserError
 from medrl_core.models import hub
 from medrl_core.train import grpo, launch, sft
 from medrl_core.train.care import Care
+from medrl_core.train.checkpoints import Checkpoints
 from medrl_core.train.scale import Scale
 
 # Of the last two, RL is plain GRPO, whatever the recipe's objective: what the bonus adds is the
@@ -89,6 +90,7 @@ def train_arm(
     *,
     seed: int = 0,
     label: str = "",
+    checkpoints: Checkpoints | None = None,
 ):
     """Train one arm from a model reference.
 
@@ -99,6 +101,7 @@ def train_arm(
         recipe: budget and settings.
         seed: of the order of items and of sampling.
         label: what progress lines call it.
+        checkpoints: where the stages keep their state, so that they go on after a kill.
 
     Returns:
         `(model, processor, history)`: history has one row for each logged step, with the columns
@@ -106,6 +109,7 @@ def train_arm(
     """
     n_sft, n_rl = steps(arm, recipe)
     shared = {"lora": recipe.lora, "scale": recipe.scale, "seed": seed}
+    shared["checkpoints"] = checkpoints
     stages = {
         "sft": {
             "steps": n_sft, "batch_size": recipe.batch_size,

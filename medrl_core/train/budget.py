@@ -34,6 +34,10 @@ class TokenBudget(TrainerCallback):
         self._trainer = trainer
         trainer.add_callback(self)
 
+    def on_train_begin(self, args, state, control, **kwargs):
+        if state.log_history:  # a training that goes on from a checkpoint
+            self.spent = state.log_history[-1]["sampled_tokens"]
+
     def on_step_end(self, args, state, control, **kwargs):
         # One mean a batch since the last log; gathered over processes already.
         means = self._trainer._metrics["train"]["completions/mean_length"]

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 
 import torch
+from transformers import set_seed
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from medrl_core.data.items import Item
@@ -19,6 +20,7 @@ from medrl_core.errors import UserError
 from medrl_core.train import budget, progress, reference
 from medrl_core.train import care as care_functions
 from medrl_core.train.care import Care
+from medrl_core.train.checkpoints import Checkpoints, run
 from medrl_core.train.passk import passk_rewards
 from medrl_core.train.rewards import accuracy_reward, format_reward
 from medrl_core.train.scale import Scale, widen
@@ -160,6 +162,7 @@ def train(
     seed: int = 0,
     work_dir: str | os.PathLike | None = None,
     label: str = "grpo",
+    checkpoints: Checkpoints | None = None,
 ):
     """Train a model on its own sampled answers.
 
@@ -187,6 +190,7 @@ def train(
         seed: of the order of items and of sampling.
         work_dir: where the trainer may write; nothing is kept there.
         label: what the progress lines call this training.
+        checkpoints: where it keeps its state, so that it goes on after a kill; None: nowhere.
 
     Returns:
         `(model, history)`: the trained model in evaluation mode, and the trainer's log, one row a
@@ -219,6 +223,7 @@ def train(
         fewest, steps = budget.steps(tokens, completions_per_step, max_new_tokens)
     care, scale = care or Care(), scale or Scale()
     width = widen(model, lora)
+    set_seed(seed)  # of the first weights of an adapter
     config = RLOOConfig if objective == "rloo" else GRPOConfig
     arguments = {
         "model": model,
@@ -264,7 +269,7 @@ def train(
     count = budget.TokenBudget(tokens, updates)
     count.watch(trainer)
     progress.attach(trainer, label, count)
-    trainer.train()
+    run(trainer, checkpoints)
     progress.restore(trainer.model)
     if save_to:
         trainer.save_model(str(save_to))

@@ -11,13 +11,14 @@ import tempfile
 from collections.abc import Sequence
 
 import torch
-from transformers import TrainerCallback
+from transformers import TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import to_dataset
 from medrl_core.errors import UserError
 from medrl_core.train import progress
+from medrl_core.train.checkpoints import Checkpoints, run
 from medrl_core.train.scale import Scale, widen
 
 
@@ -78,6 +79,7 @@ def train(
     seed: int = 0,
     work_dir: str | os.PathLike | None = None,
     label: str = "sft",
+    checkpoints: Checkpoints | None = None,
 ):
     """Fine-tune a model on the rationales and gold answers of items.
 
@@ -97,6 +99,7 @@ def train(
         seed: of the order of items and the wording of rationales.
         work_dir: where the trainer may write; nothing is kept there.
         label: what the progress lines call this training.
+        checkpoints: where it keeps its state, so that it goes on after a kill; None: nowhere.
 
     Returns:
         `(model, history)`: the trained model in evaluation mode, and the trainer's log with one
@@ -112,6 +115,7 @@ def train(
         return model, []
     scale = scale or Scale()
     width = widen(model, lora)
+    set_seed(seed)  # of the first weights of an adapter
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(
@@ -144,7 +148,8 @@ def train(
     if validation:
         trainer.add_callback(best)
     progress.attach(trainer, label)
-    trainer.train()
+    # The best weights of early stopping are held in memory: a killed training begins again.
+    run(trainer, None if validation else checkpoints)
     progress.restore(trainer.model)
     best.put_back(trainer.model)
     if save_to:

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny
+import trained
+from medrl_core import study
+from medrl_core.train import checkpoints, sft
+from medrl_core.train.checkpoints import Checkpoints
+
+TIMES = ("step_time", "train_runtime", "generate_time")
+
+
+@pytest.fixture(scope="module")
+def start():
+    """Start a training in a process of its own."""
+    patch = pytest.MonkeyPatch()
+    here = str(Path(__file__).parent)
+    patch.setenv("PYTHONPATH", os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]))
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["trained"])
+
+    def started(*arguments, **options):
+        process = server.Process(target=trained.run, args=[str(a) if a else a for a in arguments],
+                                 kwargs=options)
+        process.start()
+        return process
+
+    yield started
+    patch.undo()
+
+
+def finish(process):
+    process.join()
+    assert process.exitcode == 0
+
+
+def kill_after(process, folder, step):
+    """Kill a training once the checkpoint of a step or a later one is there."""
+    while not any(int(mark.parent.name.split("-")[1]) >= step for mark in
+                  folder.glob("*/checkpoint-*/whole")):
+        assert process.is_alive(), "the training ended before it could be killed"
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert process.exitcode == -9
+
+
+def result(path):
+    weights, history = torch.load(path, weights_only=False)
+    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in history]
+    return weights, rows
+
+
+@pytest.mark.parametrize("kind", trained.KINDS)
+def test_a_training_killed_ends_in_the_weights_of_an_undisturbed_one(start, tmp_path, kind):
+    finish(start(kind, None, tmp_path / "whole.pt"))
+    folder = tmp_path / "kept"
+    kill_after(start(kind, folder, tmp_path / "killed.pt"), folder, 4)
+    assert not (tmp_path / "killed.pt").exists()
+    finish(start(kind, folder, tmp_path / "resumed.pt"))
+    (weights, history), (again, history_again) = (
+        result(tmp_path / name) for name in ("whole.pt", "resumed.pt")
+    )
+    assert tiny.same(weights, again)
+    assert history == history_again
+    assert [path.name for path in folder.glob("*/*")] == ["ended.pt"]
+
+
+def test_an_ended_training_is_not_done_again(tmp_path, monkeypatch):
+    options = {"steps": 4, "batch_size": 2, "checkpoints": Checkpoints(tmp_path, every=2)}
+    model, processor = tiny.build()
+    model, history = sft.train(model, processor, tiny.items("open", 4), **options)
+    monkeypatch.setattr(sft.SFTTrainer, "train", lambda *_, **__: 1 / 0)
+    again, history_again = sft.train(tiny.build()[0], processor, tiny.items("open", 4), **options)
+    assert tiny.same(tiny.weights(model), tiny.weights(again))
+    assert history == history_again
+
+
+@pytest.mark.parametrize(
+    "change", [{"steps": 5}, {"learning_rate": 1e-4}, {"seed": 1}, {"items": 5}, {"weights": 1}]
+)
+def test_another_training_starts_for_itself(tmp_path, change):
+    def train(steps=4, items=4, weights=0, **options):
+        model, processor = tiny.build()
+        if weights:
+            with torch.no_grad():
+                next(model.parameters()).add_(1e-3)
+        sft.train(
+            model, processor, tiny.items("open", items), steps=steps, batch_size=2,
+            checkpoints=Checkpoints(tmp_path), **options,
+        )
+
+    train()
+    train(**change)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_checkpoint_cut_off_while_written_is_passed_over(tmp_path):
+    for step in (8, 10, 12):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    assert checkpoints.newest(tmp_path) is None
+    for step in (8, 10):
+        (tmp_path / f"checkpoint-{step}" / checkpoints.MARK).touch()
+    assert checkpoints.newest(tmp_path) == tmp_path / "checkpoint-10"
+
+
+@pytest.mark.parametrize("name", ["04_rl", "04_rl@0a1b2c3d"])
+def test_a_run_removes_the_checkpoints_of_its_notebook(name):
+    folder = study.checkpoint_folder(Path("runs/micro") / name)
+    assert Checkpoints.of(f"runs/micro/.{name}.partial-123").folder == folder
+    assert Checkpoints.of(f"runs/micro/{name}").folder == folder
