@@ -143,8 +143,8 @@ def _rows(dataset) -> Iterator[bytes]:
 class _State(TrainerCallback):
     """Saves and restores what the trainer's own checkpoints leave out.
 
-    That is the moving-average reference of consistency-aware GRPO, and how often the sampler of
-    TRL's GRPOTrainer has shuffled the items.
+    That is the moving-average reference of consistency-aware GRPO, how often the sampler of TRL's
+    GRPOTrainer has shuffled the items, and how many tokens its SFTTrainer has seen.
     """
 
     def __init__(self, trainer: Trainer, start: Path | None):
@@ -158,6 +158,8 @@ class _State(TrainerCallback):
         if averaged:
             saved = torch.load(self.start / "reference.pt", map_location="cpu", weights_only=True)
             _copy(saved, averaged)
+        if hasattr(self.trainer, "_total_train_tokens"):  # SFTTrainer's count
+            self.trainer._total_train_tokens = state.log_history[-1]["num_tokens"]
         loader = self.trainer.callback_handler.train_dataloader
         sampler = get_sampler(loader)
         if isinstance(sampler, RepeatSampler):
