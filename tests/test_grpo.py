@@ -90,7 +90,7 @@ def advantages(monkeypatch, name, taught, **options):
 
 
 def test_rloo_holds_each_completion_against_the_mean_of_the_others(taught, monkeypatch):
-    rewards, found, _ = advantages(monkeypatch, "RLOOTrainer", taught, objective="rloo")
+    rewards, found, _ = advantages(monkeypatch, "PlainRLOOTrainer", taught, objective="rloo")
     total = rewards.sum(2)
     assert (total.std(1) > 0).any()
     expected = total - (total.sum(1, keepdim=True) - total) / 3
@@ -399,11 +399,3 @@ def test_a_step_that_the_processes_cannot_share_is_refused(taught, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UserError, match="completions_per_step 8 must be a multiple of the 3 proc"):
         grpo.train(*taught, tiny.items("open", 2), **SMALL)
-
-
-def test_a_loss_that_is_not_finite_is_refused(taught):
-    model, processor = copy.deepcopy(taught[0]), taught[1]
-    with torch.no_grad():
-        model.model.language_model.norm.weight.fill_(1e38)
-    with pytest.raises((UserError, RuntimeError), match="RL loss is not finite|inf|nan"):
-        grpo.train(model, processor, tiny.items("open", 8), **SMALL)

@@ -14,12 +14,12 @@ def test_loss_is_on_the_completion_alone(monkeypatch):
     items = [*tiny.items("open", 2), *tiny.items("mcq", 2)]
     seen = []
 
-    class Spy(sft.SFTTrainer):
+    class Spy(sft.PlainSFTTrainer):
         def compute_loss(self, model, inputs, *args, **kwargs):
             seen.append({name: value.clone() for name, value in inputs.items()})
             return super().compute_loss(model, inputs, *args, **kwargs)
 
-    monkeypatch.setattr(sft, "SFTTrainer", Spy)
+    monkeypatch.setattr(sft, "PlainSFTTrainer", Spy)
     sft.train(model, processor, items, steps=1, batch_size=4)
     (batch,) = seen
     found = set()
@@ -106,14 +106,6 @@ def test_an_adapter_leaves_the_base_weights():
     assert tiny.same(before, after)
     ups = [value for name, value in tiny.weights(adapted).items() if "lora_B" in name]
     assert ups and all(value.any() for value in ups[:1])
-
-
-def test_a_loss_that_is_not_finite_is_refused():
-    model, processor = tiny.build()
-    with pytest.raises(UserError, match="SFT loss is not finite: lower learning_rate"):
-        sft.train(
-            model, processor, tiny.items("open", 4), steps=4, batch_size=4, learning_rate=1e30
-        )
 
 
 def test_no_items_and_no_steps():

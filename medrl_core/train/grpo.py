@@ -17,10 +17,11 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import to_dataset
 from medrl_core.errors import UserError
-from medrl_core.train import budget, progress, reference
+from medrl_core.train import budget, guards, progress, reference
 from medrl_core.train import care as care_functions
 from medrl_core.train.care import Care
 from medrl_core.train.checkpoints import Checkpoints, run
+from medrl_core.train.guards import Guarded
 from medrl_core.train.passk import passk_rewards
 from medrl_core.train.rewards import accuracy_reward, format_reward
 from medrl_core.train.scale import Scale, widen
@@ -45,7 +46,15 @@ OBJECTIVES: dict[str, dict] = {
 }
 
 
-class CareGRPOTrainer(GRPOTrainer):
+class PlainGRPOTrainer(Guarded, GRPOTrainer):
+    """GRPOTrainer that stops as `Guarded` says."""
+
+
+class PlainRLOOTrainer(Guarded, RLOOTrainer):
+    """RLOOTrainer that stops as `Guarded` says."""
+
+
+class CareGRPOTrainer(Guarded, GRPOTrainer):
     """GRPOTrainer whose rewards carry the consistency bonus of a moving-average reference.
 
     Arguments:
@@ -111,7 +120,7 @@ class CareGRPOTrainer(GRPOTrainer):
         return care_functions.answer_likelihood(logps, mask, self.care.clamp)
 
 
-class PassKGRPOTrainer(GRPOTrainer):
+class PassKGRPOTrainer(Guarded, GRPOTrainer):
     """GRPOTrainer whose accuracy reward is what a completion adds to the Pass@K of its group.
 
     The logged mean of the accuracy reward is then the groups' Pass@K; their plain accuracy is
@@ -163,6 +172,7 @@ def train(
     work_dir: str | os.PathLike | None = None,
     label: str = "grpo",
     checkpoints: Checkpoints | None = None,
+    patience: int = guards.PATIENCE,
 ):
     """Train a model on its own sampled answers.
 
@@ -191,6 +201,7 @@ def train(
         work_dir: where the trainer may write; nothing is kept there.
         label: what the progress lines call this training.
         checkpoints: where it keeps its state, so that it goes on after a kill; None: nowhere.
+        patience: batches in a row without signal after which training stops; 0: never.
 
     Returns:
         `(model, history)`: the trained model in evaluation mode, and the trainer's log, one row a
@@ -198,7 +209,8 @@ def train(
 
     Raises:
         UserError: unknown objective, no items, not one of steps and tokens, sizes that do not fit,
-            or a loss that is not finite.
+            a loss or
+            reward that is not finite, no signal for too long, or no memory.
     """
     if objective not in OBJECTIVES:
         raise UserError(f"objective {objective!r} is unknown: use one of {', '.join(OBJECTIVES)}")
@@ -257,24 +269,26 @@ def train(
         "train_dataset": to_dataset(items),
         "processing_class": processor,
         "peft_config": lora_config() if lora and not hasattr(model, "peft_config") else None,
+        "label": label,
+        "patience": patience,
     }
     if objective == "care":
         trainer = CareGRPOTrainer(**arguments, care=care)
     elif objective == "passk":
         trainer = PassKGRPOTrainer(**arguments, reward_k=reward_k)
     elif objective == "rloo":
-        trainer = RLOOTrainer(**arguments)
+        trainer = PlainRLOOTrainer(**arguments)
     else:
-        trainer = GRPOTrainer(**arguments)
+        trainer = PlainGRPOTrainer(**arguments)
     count = budget.TokenBudget(tokens, updates)
     count.watch(trainer)
     progress.attach(trainer, label, count)
-    run(trainer, checkpoints)
+    needed = {"completions_per_step": completions_per_step, "max_new_tokens": max_new_tokens}
+    with guards.memory(label, needed):
+        run(trainer, checkpoints)
     progress.restore(trainer.model)
     if save_to:
         trainer.save_model(str(save_to))
     history = [row for row in trainer.state.log_history if "reward" in row]
-    if not all(math.isfinite(row["loss"]) for row in history):
-        raise UserError("RL loss is not finite: lower learning_rate")
     model = trainer.model.to(width) if width else trainer.model
     return model.eval(), history

@@ -13,6 +13,14 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 from medrl_core.train.budget import TokenBudget
 
 EVERY_SECONDS = 5.0
+# What a line says of the last logged step: the trainer's name, and ours.
+SHOWN = {
+    "loss": "loss",
+    "reward": "reward",
+    "entropy": "entropy",
+    "completions/mean_length": "length",
+    "frac_reward_zero_std": "groups without signal",
+}
 
 
 class ProgressLines(TrainerCallback):
@@ -32,8 +40,8 @@ class ProgressLines(TrainerCallback):
         self.started = self.said = time.monotonic()
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        shown = {name: logs[name] for name in ("loss", "reward") if name in (logs or {})}
-        self.note = "".join(f", {name} {float(value):.3f}" for name, value in shown.items())
+        shown = {short: logs[name] for name, short in SHOWN.items() if name in (logs or {})}
+        self.note = "".join(f", {name} {float(value):.3g}" for name, value in shown.items())
 
     def on_step_end(self, args, state, control, **kwargs):
         now = time.monotonic()

@@ -17,9 +17,14 @@ from trl import SFTConfig, SFTTrainer
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import to_dataset
 from medrl_core.errors import UserError
-from medrl_core.train import progress
+from medrl_core.train import guards, progress
 from medrl_core.train.checkpoints import Checkpoints, run
+from medrl_core.train.guards import Guarded
 from medrl_core.train.scale import Scale, widen
+
+
+class PlainSFTTrainer(Guarded, SFTTrainer):
+    """SFTTrainer that stops as `Guarded` says."""
 
 
 def lora_config(rank: int = 16):
@@ -99,7 +104,8 @@ def train(
         seed: of the order of items and the wording of rationales.
         work_dir: where the trainer may write; nothing is kept there.
         label: what the progress lines call this training.
-        checkpoints: where it keeps its state, so that it goes on after a kill; None: nowhere.
+        checkpoints: where it keeps its state, so that it goes on after a kill; None: nowhere. Not
+            used with validation items.
 
     Returns:
         `(model, history)`: the trained model in evaluation mode, and the trainer's log with one
@@ -107,7 +113,7 @@ def train(
         has `eval_loss` and no `loss`.
 
     Raises:
-        UserError: no items, or the loss is not finite.
+        UserError: no items, a loss that is not finite, or no memory.
     """
     if not items:
         raise UserError("SFT needs at least one training item: none was given")
@@ -116,7 +122,7 @@ def train(
     scale = scale or Scale()
     width = widen(model, lora)
     set_seed(seed)  # of the first weights of an adapter
-    trainer = SFTTrainer(
+    trainer = PlainSFTTrainer(
         model=model,
         args=SFTConfig(
             output_dir=str(work_dir or tempfile.gettempdir()),
@@ -143,19 +149,20 @@ def train(
         eval_dataset=to_dataset(validation, with_targets=True, seed=seed) if validation else None,
         processing_class=processor,
         peft_config=lora_config() if lora else None,
+        label=label,
     )
     best = KeepBest(patience)
     if validation:
         trainer.add_callback(best)
     progress.attach(trainer, label)
-    # The best weights of early stopping are held in memory: a killed training begins again.
-    run(trainer, None if validation else checkpoints)
+    side = max((max(image.size) for item in items for image in item.images), default=0)
+    with guards.memory(label, {"batch_size": batch_size, "the side of the images": side}):
+        # Early stopping holds the best weights in memory: killed, it begins again.
+        run(trainer, None if validation else checkpoints)
     progress.restore(trainer.model)
     best.put_back(trainer.model)
     if save_to:
         trainer.save_model(str(save_to))
     history = [row for row in trainer.state.log_history if {"loss", "eval_loss"} & set(row)]
-    if any(not math.isfinite(row["loss"]) for row in history if "loss" in row):
-        raise UserError("SFT loss is not finite: lower learning_rate")
     model = trainer.model.to(width) if width else trainer.model
     return model.eval(), history

@@ -1,0 +1,182 @@
+"""What stops a training: each test breaks a real one and reads the one line that comes of it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny
+from medrl_core.errors import UserError
+from medrl_core.models.micro import TAG_TOKENS
+from medrl_core.train import grpo, guards, sft
+from medrl_core.train.progress import ProgressLines
+
+STEP = {"num_generations": 4, "completions_per_step": 8, "max_new_tokens": 6}
+
+
+def train(steps=3, items=None, model=None, **given):
+    own, processor = tiny.build() if model is None else model
+    return grpo.train(
+        own, processor, items or tiny.items("open", 8), steps=steps,
+        **{**STEP, "objective": "grpo", "learning_rate": 1e-3, **given},
+    )  # fmt: skip
+
+
+def batch(error) -> list[dict]:
+    """The batch that a message says was written, and one line of text it must be."""
+    message = str(error.value)
+    assert "\n" not in message
+    path = Path(re.search(r"The batch is in (\S+)$", message)[1])
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def differing(completions, **_):
+    return [len(completion[-1]["content"]) / 100 for completion in completions]
+
+
+@pytest.mark.parametrize("objective", ["grpo", "care", "rloo", "passk"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, None])
+def test_a_reward_that_is_not_finite_stops_at_its_step(monkeypatch, tmp_path, objective, bad):
+    calls = []
+
+    def third_breaks(completions, **_):
+        calls.append(1)
+        return [1.0] * 7 + [bad if len(calls) == 3 else 0.0]
+
+    monkeypatch.setattr(grpo, "format_reward", third_breaks)
+    with pytest.raises(UserError, match=r"grpo, step 3: a reward is not finite") as error:
+        train(5, objective=objective, work_dir=tmp_path)
+    rows = batch(error)
+    assert len(rows) == 8 and len(calls) == 3
+    assert set(rows[0]) == {"item_id", "prompt", "completion", "rewards"}
+    assert rows[0]["item_id"] == rows[3]["item_id"] != rows[4]["item_id"]
+    assert rows[0]["rewards"]["third_breaks"] == 1.0
+
+
+def test_a_loss_of_rl_that_is_not_finite_stops_at_its_step(monkeypatch, tmp_path):
+    monkeypatch.setattr(grpo, "accuracy_reward", differing)
+    seen = []
+
+    class Broken(grpo.PlainGRPOTrainer):
+        def compute_loss(self, *args, **kwargs):
+            seen.append(1)
+            return super().compute_loss(*args, **kwargs) * (math.nan if len(seen) == 2 else 1.0)
+
+    monkeypatch.setattr(grpo, "PlainGRPOTrainer", Broken)
+    with pytest.raises(UserError, match=r"step 2: the loss is not finite: lower the") as error:
+        train(5, work_dir=tmp_path)
+    assert len(batch(error)) == 8 and len(seen) == 2
+
+
+def test_a_loss_of_sft_that_is_not_finite_keeps_what_was_taught(tmp_path):
+    model, processor = tiny.build()
+    with torch.no_grad():
+        next(model.parameters()).fill_(math.nan)
+    with pytest.raises(UserError, match=r"sft, step 1: the loss is not finite") as error:
+        sft.train(model, processor, tiny.items("open", 8), steps=3, batch_size=4, work_dir=tmp_path)
+    rows = batch(error)
+    assert len(rows) == 4 and all("<answer>" in row["text"] for row in rows)
+
+
+def test_rewards_without_signal_stop_and_a_right_answer_for_all_does_not(monkeypatch, tmp_path):
+    for name in ("format_reward", "accuracy_reward"):
+        monkeypatch.setattr(grpo, name, lambda completions, **_: [0.0] * len(completions))
+    with pytest.raises(UserError, match=r"step 3: for 3 steps no group's compl.* differed") as e:
+        train(6, patience=3, work_dir=tmp_path)
+    assert "of 8 completions close their answer tag: raise max_new_tokens" in str(e.value)
+    assert "too hard for this model: begin with SFT" in str(e.value)
+    assert len(batch(e)) == 8
+    train(4, patience=0)
+    for name in ("format_reward", "accuracy_reward"):
+        monkeypatch.setattr(grpo, name, lambda completions, **_: [1.0] * len(completions))
+    train(4, patience=3)
+
+
+def test_one_step_with_signal_begins_the_count_again(monkeypatch):
+    calls = []
+
+    def third_differs(completions, **_):
+        calls.append(1)
+        return [float(len(calls) == 3), *[0.0] * 7]
+
+    monkeypatch.setattr(grpo, "format_reward", third_differs)
+    monkeypatch.setattr(grpo, "accuracy_reward", lambda completions, **_: [0.0] * len(completions))
+    train(5, patience=3)
+    assert len(calls) == 5
+
+
+def test_tags_that_decoding_strips_are_named(monkeypatch, tmp_path):
+    """A trap of the real trainer: special tags vanish before the reward sees them."""
+    monkeypatch.setattr(grpo, "accuracy_reward", lambda completions, **_: [0.0] * len(completions))
+    model, processor = copy.deepcopy(tiny.build())
+    processor.tokenizer.add_tokens(list(TAG_TOKENS), special_tokens=True)
+    model, _ = sft.train(
+        model, processor, tiny.items("open", 8), steps=60, batch_size=8, learning_rate=1e-2
+    )
+    with pytest.raises(UserError, match="<answer>, </answer> are special tokens, which deco") as e:
+        train(4, model=(model, processor), patience=2, max_new_tokens=30, work_dir=tmp_path)
+    assert not any("<answer>" in row["completion"] for row in batch(e))
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(),
+     RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")],
+)
+def test_no_memory_names_two_settings(monkeypatch, raised):
+    def full(completions, **_):
+        raise raised
+
+    monkeypatch.setattr(grpo, "accuracy_reward", full)
+    with pytest.raises(UserError) as error:
+        train()
+    assert str(error.value) == (
+        "grpo: out of memory; lower completions_per_step = 8 or max_new_tokens = 6"
+    )
+
+
+def test_really_too_large_a_batch_is_one_line():
+    told = pytest.raises(UserError, match="sft: out of memory; lower batch_size = 2 or size = 28")
+    with told, guards.memory("sft", {"batch_size": 2, "size": 28}):
+        torch.empty(2**55)
+
+
+def test_other_errors_pass_unchanged(monkeypatch):
+    def wrong(completions, **_):
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(grpo, "accuracy_reward", wrong)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        train()
+
+
+def test_a_fault_of_the_reference_stops_the_run(monkeypatch):
+    class Broken(grpo.CareGRPOTrainer):
+        def _get_per_token_logps_and_entropies(self, model, *args, **kwargs):
+            if model is self.reference:
+                raise RuntimeError("the reference is broken")
+            return super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
+
+    monkeypatch.setattr(grpo, "CareGRPOTrainer", Broken)
+    with pytest.raises(RuntimeError, match="the reference is broken"):
+        train(objective="care")
+
+
+def test_progress_tells_reward_entropy_length_and_signal(monkeypatch, capsys):
+    monkeypatch.setattr(grpo, "accuracy_reward", differing)
+    monkeypatch.setattr("medrl_core.train.progress.EVERY_SECONDS", 0.0)
+    train(2)
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    number = r"-?[\d.]+(e-?\d+)?"
+    assert re.search(
+        f"step 2/2, loss {number}, reward {number}, entropy {number}, length {number}, "
+        f"groups without signal {number},",
+        last,
+    ), last
+    assert ProgressLines("x").note == ""
