@@ -84,9 +84,11 @@ def listen(page: Page) -> Heard:
     page.on("pageerror", lambda error: heard.errors.append(str(error)))
     page.on(
         "console",
-        lambda said: heard.errors.append(f"{said.text} {said.location.get('url')}")
-        if said.type in ("error", "warning")
-        else None,
+        lambda said: (
+            heard.errors.append(f"{said.text} {said.location.get('url')}")
+            if said.type in ("error", "warning")
+            else None
+        ),
     )
     page.on("requestfailed", lambda request: heard.errors.append(f"not loaded: {request.url}"))
     return heard

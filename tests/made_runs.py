@@ -17,6 +17,7 @@ from medrl_core.report.results import Results
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = re.compile(r"columns=\[(.*?)\]", re.S)
 CALL = re.compile(r'(number|table|figure)\("(\d\d_\w+)",\s*"(\w+)"')
+RAW = re.compile(r"```\{raw\} html\n(.*?)```", re.S)
 HOSTILE = "<script>alert(1)</script> | {{ x }} `a` [b](c) # $d$\n:::"
 
 
@@ -101,6 +102,11 @@ def write_run(folder: Path, study: str, notebook: str, origin: str = "phantom") 
         peak_memory_mb=100,
     )
     provenance.write(manifest, folder)
+
+
+def raw_html(page: str) -> str:
+    """Return the HTML that a page of the book holds as it is."""
+    return "\n".join(RAW.findall((ROOT / "book" / page).read_text()))
 
 
 def write_rollouts(folder: Path, datasets: dict[str, list[list[int]]], model: str = "base") -> None:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from browsing import chromium, listen
-from made_runs import ROOT, write_rollouts, write_run
+from made_runs import ROOT, raw_html, write_rollouts, write_run
 from medrl_core.measure import rollouts
 from medrl_core.measure.boundary import decide, paper_rule
 from medrl_core.measure.score import score
@@ -28,7 +28,6 @@ SETS = {
     "mixed": [[1, 1, 0, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]] * 3,
     "one item": [[0, 1, 0, 0, 0]],  # no interval
 }
-RAW = re.compile(r"```\{raw\} html\n(.*?)```", re.S)
 # Sets each combination in the form as a reader would, and reads what the page then says.
 DRIVE = """([modalities, ks, taus, deltas]) => {
   const form = document.getElementById("explorer"), said = [];
@@ -52,11 +51,6 @@ DRIVE = """([modalities, ks, taus, deltas]) => {
   }
   return said;
 }"""
-
-
-def raw_html(page: str) -> str:
-    """Return the HTML that a page of the book holds as it is."""
-    return "\n".join(RAW.findall((ROOT / "book" / page).read_text()))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,4 +171,30 @@ def test_code_of_an_executed_notebook_is_folded_and_one_click_away(
     expect(block).to_be_hidden()
     code.locator("summary").first.click()
     expect(block).to_be_visible()
+    page.close()
+
+
+def test_the_explorer_reacts(browser: Browser, site: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{site}explore.html")
+    decision = page.locator("output[name=decision]")
+    page.get_by_label("tau_support").fill("0")
+    expect(decision).not_to_have_text(re.compile("^bridge"))
+    page.get_by_label("delta_gap").fill("0.3")
+    expect(page.locator("[data-shows=delta]")).to_have_text("0.3")
+    expect(page.locator("[data-chart=curve] svg path").first).to_be_attached()
+    page.get_by_label("Study").select_option("medmnist")
+    expect(page.get_by_label("Modality")).to_have_value(re.compile("mnist", re.I))
+    expect(decision).to_have_text(re.compile("^(bridge|sharpen|stop|undecided): "))
+    page.close()
+
+
+def test_the_rollouts_filter(browser: Browser, site: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{site}rollouts.html")
+    count = page.locator("output[name=count]")
+    before = count.text_content()
+    page.get_by_label("Answer").select_option("wrong")
+    expect(count).not_to_have_text(before)
+    assert set(page.locator("article .verdict").all_text_contents()) == {"wrong"}
     page.close()

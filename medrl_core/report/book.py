@@ -15,7 +15,7 @@ import pandas as pd
 
 from medrl_core import params
 from medrl_core.errors import UserError
-from medrl_core.report import explorer, labs, provenance, results, scoreboard
+from medrl_core.report import explorer, labs, provenance, results, samples, scoreboard
 from medrl_core.report.chapter import Chapter
 from medrl_core.report.myst import badge
 
@@ -49,6 +49,7 @@ def assemble(
             _add_notebook(chapter, notebook, partial / "runs")
         _add_scoreboard(chapter, partial / "files")
         explorer.write(chapter, partial / "extra/explore")
+        samples.write(chapter, partial / "extra/rollouts")
         labs.add_to_book(edition, partial)
         _fill_chapters(chapter, partial)
         shutil.rmtree(stage, ignore_errors=True)
@@ -118,6 +119,9 @@ def _copy_files(folder: Path, target: Path) -> None:
             shutil.copyfile(file, target / "figures" / file.name)
     for name, rows in results.read(folder)["tables"].items():
         pd.DataFrame(rows).to_csv(target / "tables" / f"{name}.csv", index=False)
+    answers = folder / "rollouts.parquet"
+    if answers.is_file() and answers.stat().st_size <= samples.LARGEST:
+        shutil.copyfile(answers, target / answers.name)
 
 
 def _add_scoreboard(chapter: Chapter, target: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from medrl_core import params
 from medrl_core.errors import UserError
-from medrl_core.report import agreement, myst, provenance, results, scoreboard
+from medrl_core.report import agreement, myst, provenance, results, samples, scoreboard
 
 # Studies that are recorded: too long for the making of the book.
 RECORDED = ("micro-seeds", "medmnist")
@@ -36,7 +36,7 @@ class Chapter:
         """Return what a chapter's template can name."""
         names = ["number", "table", "figure", "published", "published_table", "scoreboard"]
         names += ["scoreboard_figure", "answer", "judged", "params_table", "status", "real_data"]
-        names += ["agreement"]
+        names += ["rollout_files", "agreement"]
         plain = {"study": self.study, "notebooks": list(params.NOTEBOOKS), "badge": myst.badge}
         return plain | {
             name: getattr(self, name) for name in [*names, "about", "has", "verdict_list"]
@@ -245,6 +245,10 @@ class Chapter:
             known = self._recorded.get(name, {"label": name, "note": "not the official bytes"})
             lines.append(f"- {myst.escape(known['label'])}: {myst.escape(known['note'])}")
         return "\n".join(["", *lines, "", myst.badge(study), ""])
+
+    def rollout_files(self) -> str:
+        """Return the runs that sampled, with their rows and their files."""
+        return samples.listing(self)
 
     def named(self, dataset: str, notebook: str, study: str) -> str:
         """Return the name of an image set, which says of a file that is not official what it is."""
