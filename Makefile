@@ -33,7 +33,7 @@ pages: $(STAMP)
 	@MEDRL_BROWSER=required $(BIN)/python -m pytest tests/test_pages.py --book _build/html
 
 links: $(STAMP)
-	@$(BIN)/jupyter-book build _build/stage --path-output . --builder linkcheck
+	@$(BIN)/jupyter-book build _build/stage --path-output _build/links --builder linkcheck
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
