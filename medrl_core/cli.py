@@ -349,6 +349,33 @@ def verify(
         print(f"{name}: {medmnist.verify(name, root, size, tuple(allow))}")
 
 
+@data_app.command()
+@_one_line
+def subset(
+    items: Annotated[Path, typer.Argument(help="JSONL of the kit's format, or PMC-VQA's own CSV")],
+    out: Annotated[Path, typer.Option(help="folder of items.jsonl, images and card.json")],
+    n: Annotated[int, typer.Option("-n", min=1, help="items wanted")] = 8000,
+    rollouts: Annotated[
+        Path | None, typer.Option(help="folder of the start model's answers to the same items")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="folder of benchmarks, no picture of which is taken")
+    ] = None,
+    keep_never: Annotated[bool, typer.Option(help="also what is never solved")] = False,
+    keep_always: Annotated[bool, typer.Option(help="also what is always solved")] = False,
+    seed: Annotated[int, typer.Option(help="seed of the choice")] = 0,
+) -> None:
+    """Choose a balanced multiple-choice subset to train on by RL, with a card of every count."""
+    from medrl_core.data import subset as balanced
+    from medrl_core.measure.subset import choose
+
+    limits = {"keep_never": keep_never, "keep_always": keep_always}
+    chosen, card = choose(items, n, rollouts, against, seed=seed, **limits)
+    path = balanced.write(chosen, card, out)
+    print("\n".join(f"{name}: {count}" for name, count in card.items()))
+    print(path)
+
+
 def _print_scores(folder: Path) -> None:
     """Write the scores of a folder and print the main ones with their intervals."""
     from medrl_core.report.scores import score_folder, summary

@@ -345,6 +345,11 @@ class VQAParams(Common):
     vqa_root: str | None = Field(
         None, description="folder of the benchmarks; null: $VQA_ROOT, without it not run"
     )
+    sources: dict[Benchmark, Annotated[str, Field(min_length=1)]] = Field(
+        {},
+        description="benchmark to its Parquet, JSON or CSV file, a folder of Parquet files, or "
+        "OWNER/NAME@HASH at the hub; goes before vqa_root",
+    )
     k: Samples = Field(16, description="sampled answers an item")
     n_items: PositiveInt = Field(100, description="items of each benchmark")
     temperature: Temperature = Field(1.0, description="sampling temperature")

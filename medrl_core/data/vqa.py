@@ -88,6 +88,11 @@ def _inside(folder: Path, name: object, images: dict[str, Image.Image], max_pixe
     return key
 
 
+def picture_id(image: Image.Image) -> str:
+    """16 hexadecimal digits that pictures equal pixel for pixel share."""
+    return hashlib.md5(repr(image.size).encode() + image.tobytes()).hexdigest()[:16]
+
+
 def _text(row: dict, field: str) -> str:
     value = row.get(field)
     if not isinstance(value, str) or not value.strip():
@@ -338,7 +343,7 @@ def from_rows(
                 _item(
                     row,
                     item_id=f"{benchmark}/{split}/{row['dataset_index']}",
-                    image_ids=[hashlib.md5(image.tobytes()).hexdigest()[:16] for image in images],
+                    image_ids=[picture_id(image) for image in images],
                     images=images,
                     dataset=benchmark,
                     modality=modality,
