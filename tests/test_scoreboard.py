@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,40 @@ def test_no_run_gives_no_picture_and_the_command_says_so(
     write(tmp_path / "runs/toy/01_vision", "01_vision", h1=(0.3, 0.2, 0.5))
     scoreboard.main("toy", tmp_path / "x.svg")
     assert (tmp_path / "x.svg").read_text().startswith("<?xml")
+
+
+def built() -> list[Path]:
+    """Run folders with a results.json: the records, and what was run in this clone."""
+    return sorted(
+        path.parent
+        for place in ("data/records", "runs")
+        for path in (ROOT / place).glob("*/*/results.json")
+    )
+
+
+@pytest.mark.parametrize("folder", built(), ids=lambda folder: "/".join(folder.parts[-3:]))
+def test_every_verdict_follows_from_the_numbers_of_a_built_run(folder: Path) -> None:
+    numbers = json.loads((folder / "results.json").read_text())["numbers"]
+    for claim in CLAIMS:
+        if claim.run != folder.name:
+            continue
+        for one in [claim.decides, *claim.also]:
+            said = judge(claim, one, folder.parent.name, folder).verdict
+            entry = numbers.get(one.number)
+            if entry is None or entry["value"] is None:
+                assert said == "not measured"
+                continue
+            ends = [end for end in (entry["low"], entry["high"]) if end is not None]
+            sides = {(end > one.threshold) - (end < one.threshold) for end in ends}
+            claimed = 1 if one.direction == "above" else -1
+            expected = {(claimed,): "reproduced", (-claimed,): "not reproduced"}
+            assert said == expected.get(tuple(sides), "undecided"), (claim.id, entry)
+        figures = json.loads((folder / "results.json").read_text())["figures"]
+        assert not figures or claim.figure in figures, claim.id
+
+
+def test_there_are_built_runs_to_judge() -> None:
+    assert {claim.run for claim in CLAIMS} <= {folder.name for folder in built()}
 
 
 def test_the_committed_claims_are_h1_to_h7() -> None:

@@ -109,11 +109,12 @@ def _add_notebook(chapter: Chapter, notebook: str, target: Path) -> None:
 
 
 def _copy_files(folder: Path, target: Path) -> None:
-    """Copy figures and write tables as CSV."""
+    """Copy figures and the manifest, and write tables as CSV."""
     if not folder.is_dir():
         return
     (target / "tables").mkdir(parents=True)
     (target / "figures").mkdir()
+    shutil.copyfile(folder / "manifest.json", target / "manifest.json")
     for file in sorted(folder.glob("figures/*")):
         if file.suffix in SHOWN:
             shutil.copyfile(file, target / "figures" / file.name)

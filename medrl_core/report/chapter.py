@@ -151,9 +151,25 @@ class Chapter:
                 lead = "**Decides:**" if check == claim.decides else "Also shown:"
                 lines.append(f"\n{lead} {myst.escape(check.criterion)}\n")
                 for row in self._judge(claim, check):
-                    lines.append(f"- {self._said(row)}")
+                    links = self._behind(row) if check == claim.decides else ""
+                    lines.append(f"- {self._said(row)}{links}")
             blocks.append("\n".join(lines))
         return "\n\n".join(blocks) + "\n"
+
+    def _behind(self, row: scoreboard.Judged) -> str:
+        """Return links to what a verdict rests on; nothing where the run is not there."""
+        run, study = row.claim.run, row.study
+        folder = self.folder(run, study)
+        if not folder.is_dir():
+            return ""
+        files = f"files/{study}/{run}"
+        found = [f"[notebook](runs/{run})"] if study == self.study else []
+        found.append(f"[parameters]({files}/manifest.json)")
+        if row.claim.figure in results.read(folder)["figures"]:
+            found.append(f"[numbers of its figure]({files}/figures/{row.claim.figure}.csv)")
+        if (folder / "rollouts.parquet").is_file():
+            found.append(f"rollouts in `{folder.as_posix()}/rollouts.parquet`")
+        return f"; {', '.join(found)}"
 
     def scoreboard_figure(self) -> str:
         """Return the picture of all verdicts, which `book.assemble` puts in place."""

@@ -47,6 +47,7 @@ class Claim(BaseModel):
     run: Literal[tuple(params.NOTEBOOKS)]
     title: str
     claim: str
+    figure: str  # of the run, that shows the numbers behind the verdict
     decides: Check
     also: list[Check]
 
