@@ -186,14 +186,16 @@ def _fill(study: plan.Study, notebook: str, values: params.Common, partial: Path
         os.environ.setdefault(name, value)
     started, clock = datetime.now(UTC), time.monotonic()
     sources = plan.fingerprint(study, notebook, values)
-    _papermill(notebook, {**plan.with_paths(values), "out": partial.as_posix()}, partial)
+    command = command_line(study, notebook, values)
+    given = {**plan.with_paths(values), "out": partial.as_posix()}
+    _papermill(notebook, given, partial, command)
     commit, dirty = provenance.git_state()
     data_hashes, model_hashes = _hashes(partial)
     manifest = provenance.Manifest(
         study=study.name,
         label=study.label,
         notebook=notebook,
-        command=command_line(study, notebook, values),
+        command=command,
         parameters=values.model_dump(),
         seeds=sorted({values.seed, *getattr(values, "seeds", [])}),
         commit=commit,
@@ -210,8 +212,11 @@ def _fill(study: plan.Study, notebook: str, values: params.Common, partial: Path
     provenance.write(manifest, partial)
 
 
-def _papermill(notebook: str, values: dict[str, Any], partial: Path) -> None:
-    """Execute a notebook to executed.ipynb in the partial folder, with progress on stderr."""
+def _papermill(notebook: str, values: dict[str, Any], partial: Path, command: str) -> None:
+    """Execute a notebook to executed.ipynb in the partial folder, with progress on stderr.
+
+    Where it fails, the folder is kept in runs/.failed/ with a failure.json.
+    """
     import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -239,6 +244,7 @@ def _papermill(notebook: str, values: dict[str, Any], partial: Path) -> None:
                 said = f"cell {error.cell_index + 1} raised {error.ename}: {said}"
         failure = provenance.Failure(
             error=said,
+            command=command,
             started=started.isoformat(timespec="seconds"),
             wall_seconds=round(time.monotonic() - clock, 1),
         )

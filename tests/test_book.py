@@ -28,7 +28,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone without runs: the real chapters, claims and configuration."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "book").symlink_to(ROOT / "book")
-    (tmp_path / "_config.yml").symlink_to(ROOT / "_config.yml")
+    for name in ("_config.yml", "CITATION.cff"):
+        (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "data").mkdir()
     for name in ("claims.yaml", "published.yaml", "recorded.yaml"):
         (tmp_path / "data" / name).symlink_to(ROOT / "data" / name)

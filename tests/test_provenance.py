@@ -56,7 +56,7 @@ def test_a_truncated_manifest_is_refused(tmp_path):
 
 
 def test_the_footer_names_all_that_is_needed_to_make_it_again():
-    text = provenance.footer(MANIFEST)
+    text = provenance.footer(MANIFEST, ["[numbers](x.csv)", "[rollouts](y)"])
     for words in [
         "micro (embedded)",
         "`0123456789ab` with uncommitted changes",
@@ -64,6 +64,7 @@ def test_the_footer_names_all_that_is_needed_to_make_it_again():
         "| Model: base | `beef` |",
         '"k": 16',
         "62 s",
+        "[numbers](x.csv) · [rollouts](y)",
         "torch 2.15.0",
         "medrl run 02_support --study micro",
     ]:

@@ -15,11 +15,21 @@ import pandas as pd
 
 from medrl_core import params
 from medrl_core.errors import UserError
-from medrl_core.report import explorer, labs, provenance, results, samples, scoreboard
+from medrl_core.report import (
+    catalogue,
+    citing,
+    explorer,
+    labs,
+    provenance,
+    results,
+    samples,
+    scoreboard,
+)
 from medrl_core.report.chapter import Chapter
 from medrl_core.report.myst import badge
 
 SHOWN = {".svg", ".png", ".csv"}
+PUBLISHED = {".csv", ".parquet"}
 
 
 def assemble(
@@ -50,6 +60,9 @@ def assemble(
         _add_scoreboard(chapter, partial / "files")
         explorer.write(chapter, partial / "extra/explore")
         samples.write(chapter, partial / "extra/rollouts")
+        _publish(partial / "files", partial / "extra/files")
+        found = catalogue.collect(chapter, citing.read()["title"])
+        catalogue.write(found, partial / "extra/files")
         labs.add_to_book(edition, partial)
         _fill_chapters(chapter, partial)
         shutil.rmtree(stage, ignore_errors=True)
@@ -101,11 +114,22 @@ def _add_notebook(chapter: Chapter, notebook: str, target: Path) -> None:
         (target / f"{notebook}.md").write_text(f"{text}\n\n```\n{command}\n```\n")
         return
     executed = clean(nbformat.read(folder / "executed.ipynb", as_version=4))
-    origin = provenance.footer(provenance.read(folder))
+    files = f"/files/{chapter.study}/{notebook}"
+    links = [f"[all results (JSON)]({files}/results.json)", *chapter.files(notebook, chapter.study)]
+    origin = provenance.footer(provenance.read(folder), links)
     label = f"Executed notebook of the study {badge(chapter.study)}"
     executed.cells.insert(1, nbformat.v4.new_markdown_cell(label, id="study"))
     executed.cells.append(nbformat.v4.new_markdown_cell(origin, id="origin"))
     nbformat.write(executed, target / f"{notebook}.ipynb")
+
+
+def _publish(files: Path, target: Path) -> None:
+    """Copy what a program reads; unlike what a page links to, it keeps its address in the book."""
+    for file in files.rglob("*"):
+        if file.suffix in PUBLISHED:
+            place = target / file.relative_to(files)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
 
 
 def _copy_files(folder: Path, target: Path) -> None:
@@ -118,6 +142,7 @@ def _copy_files(folder: Path, target: Path) -> None:
     for file in sorted(folder.glob("figures/*")):
         if file.suffix in SHOWN:
             shutil.copyfile(file, target / "figures" / file.name)
+    shutil.copyfile(folder / "results.json", target / "results.json")
     for name, rows in results.read(folder)["tables"].items():
         pd.DataFrame(rows).to_csv(target / "tables" / f"{name}.csv", index=False)
     answers = folder / "rollouts.parquet"

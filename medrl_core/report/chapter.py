@@ -14,7 +14,16 @@ import yaml
 
 from medrl_core import params
 from medrl_core.errors import UserError
-from medrl_core.report import agreement, myst, provenance, results, samples, scoreboard
+from medrl_core.report import (
+    agreement,
+    citing,
+    myst,
+    provenance,
+    results,
+    samples,
+    scoreboard,
+    status,
+)
 
 # Studies that are recorded: too long for the making of the book.
 RECORDED = ("micro-seeds", "medmnist")
@@ -28,6 +37,7 @@ class Chapter:
 
     def __init__(self, study: str, runs: Path, records: Path, data: Path = Path("data")):
         self.study, self._runs, self._records = study, runs, records
+        self._labels: set[str] = set()
         self._published = yaml.safe_load((data / "published.yaml").read_text())
         self._recorded = yaml.safe_load((data / "recorded.yaml").read_text())
         self._claims = scoreboard.read_claims(data / "claims.yaml")
@@ -36,7 +46,7 @@ class Chapter:
         """Return what a chapter's template can name."""
         names = ["number", "table", "figure", "published", "published_table", "scoreboard"]
         names += ["scoreboard_figure", "answer", "judged", "params_table", "status", "real_data"]
-        names += ["rollout_files", "agreement"]
+        names += ["rollout_files", "agreement", "cite"]
         plain = {"study": self.study, "notebooks": list(params.NOTEBOOKS), "badge": myst.badge}
         return plain | {
             name: getattr(self, name) for name in [*names, "about", "has", "verdict_list"]
@@ -96,7 +106,8 @@ class Chapter:
         left = f"; first {myst.ROWS} of {len(frame)} rows" if len(frame) > myst.ROWS else ""
         link = f"[all numbers (CSV)](files/{study}/{notebook}/tables/{name}.csv)"
         said = f"{myst.escape(caption)}{left} {self._label(notebook, study)} {link}"
-        return f"\n:::{{div}} result\n{body}\n{said}\n:::\n\n{self._footer(notebook, study)}"
+        origin = self._footer(notebook, study, link)
+        return f"\n:::{{div}} result\n{body}\n{said}\n:::\n\n{origin}"
 
     def figure(self, notebook: str, name: str, caption: str = "", study: str = "") -> str:
         """Return a figure of a run with alt text, caption, study, its numbers and its origin."""
@@ -107,15 +118,18 @@ class Chapter:
         said = self._part(notebook, study, "figures", name)["alt"]
         files = f"files/{study}/{notebook}/figures/{name}"
         links = f"[numbers (CSV)]({files}.csv)"
-        if study == self.study:
-            links += f" [notebook](runs/{notebook})"
         shown = f"{myst.escape(caption or said)} {self._label(notebook, study)} {links}"
+        origin = self._footer(notebook, study, links)
         if not (folder / "figures" / f"{name}.svg").is_file():  # a record of numbers only
             numbers = pd.read_csv(folder / "figures" / f"{name}.csv")
             body = myst.pipe(self._named(myst.narrow(numbers).head(myst.ROWS), notebook, study))
-            return f"\n:::{{div}} result\n{body}\n{shown}\n:::\n\n{self._footer(notebook, study)}"
-        picture = f"\n:::{{figure}} {files}.svg\n:alt: {myst.quoted(said)}\n:width: 100%\n\n"
-        return f"{picture}{shown} [SVG]({files}.svg)\n:::\n\n{self._footer(notebook, study)}"
+            return f"\n:::{{div}} result\n{body}\n{shown}\n:::\n\n{origin}"
+        picture = f"\n:::{{figure}} {files}.svg\n:alt: {myst.quoted(said)}\n:width: 100%\n"
+        label = f"fig-{myst.slug(study, notebook, name)}"
+        if label not in self._labels:  # a figure that stands twice is referred to where it is first
+            self._labels.add(label)
+            picture += f":name: {label}\n"
+        return f"{picture}\n{shown} [SVG]({files}.svg)\n:::\n\n{origin}"
 
     def agreement(self, notebook: str, table: str, keys: list[str], study: str) -> str:
         """Return whether this study's run says the same as the record of `study` that holds it."""
@@ -229,24 +243,18 @@ class Chapter:
         )
 
     def status(self) -> str:
-        """Return every run of every study: outcome, start, time, memory."""
-        lines = ["| notebook | study | outcome | time and memory |", "|:---|:---|:---|---:|"]
-        for study in self.studies():
-            for notebook in params.NOTEBOOKS:
-                folder = self._of(notebook).get(study)
-                if folder is None:
-                    continue
-                if folder.is_dir():
-                    made = provenance.read(folder)
-                    cost = f"{made.wall_seconds:.0f} s, {made.peak_memory_mb} MB"
-                    found = f"finished {made.started[:10]} | {cost}"
-                elif (self._runs / ".failed" / study / notebook).is_dir():
-                    found = "failed | n/a"
-                else:
-                    found = "not run | n/a"
-                name = f"[{notebook}](runs/{notebook})" if study == self.study else notebook
-                lines.append(f"| {name} | {myst.badge(study)} | {found} |")
-        return "\n" + "\n".join(lines) + "\n"
+        """Return every run of every study, those of sweeps too: outcome, start, time, memory."""
+        folders = [
+            folder
+            for study in self.studies()
+            for notebook in params.NOTEBOOKS
+            if (folder := self._of(notebook).get(study)) is not None
+        ]
+        return status.table(folders, self.study, self._runs)
+
+    def cite(self) -> str:
+        """Return how to cite this book, in words and as BibTeX."""
+        return citing.box(Path("book/references.bib"))
 
     def real_data(self, notebook: str, study: str = "medmnist") -> str:
         """Return which real image sets a record used and what each file is."""
@@ -331,5 +339,18 @@ class Chapter:
     def _box(self, notebook: str, study: str) -> str:
         return f"\n:::{{note}}\n{notebook}: {self._not_run(notebook, study)}\n:::\n"
 
-    def _footer(self, notebook: str, study: str) -> str:
-        return provenance.footer(provenance.read(self.folder(notebook, study)))
+    def _footer(self, notebook: str, study: str, numbers: str) -> str:
+        folder = self.folder(notebook, study)
+        return provenance.footer(provenance.read(folder), [numbers, *self.files(notebook, study)])
+
+    def files(self, notebook: str, study: str) -> list[str]:
+        """Return links to the rollouts of a run, to all its results and its executed notebook."""
+        folder, links = self.folder(notebook, study), []
+        answers = folder / "rollouts.parquet"
+        if answers.is_file() and answers.stat().st_size <= samples.LARGEST:
+            links.append(f"[rollouts (Parquet)](/files/{study}/{notebook}/rollouts.parquet)")
+        if study == self.study:
+            links.append(f"[executed notebook](/runs/{notebook})")
+        else:
+            links.append("executed notebook: not kept in a record")
+        return links

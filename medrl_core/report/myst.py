@@ -54,6 +54,11 @@ def verdict(name: str) -> str:
     return f"[{name}]{{.verdict .{name.replace(' ', '-')}}}"
 
 
+def slug(*words: str) -> str:
+    """Return words as one label: "micro-02-support-passk"."""
+    return "-".join(words).replace("_", "-").lower()
+
+
 def quoted(text: str) -> str:
     """Return a directive option as one quoted line."""
     return json.dumps(" ".join(text.split()), ensure_ascii=False)

@@ -49,6 +49,7 @@ class Failure(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     error: str
+    command: str
     started: str
     wall_seconds: float
 
@@ -113,11 +114,24 @@ def hardware() -> dict[str, Any]:
     }
 
 
-def footer(manifest: Manifest) -> str:
+def version() -> str:
+    """Return the version of the core."""
+    return importlib.metadata.version("medrl_core")
+
+
+def commit_date() -> str | None:
+    """Return the day of the commit that is checked out; None outside git."""
+    try:
+        return _git("show", "-s", "--format=%cs", "HEAD")
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return None
+
+
+def footer(manifest: Manifest, files: list[str]) -> str:
     """Return MyST text that tells where a page's results came from and how to make them again.
 
     The text names study, notebook, parameters, seeds, commit, hashes, versions, wall time and the
-    command, and links to the notebook and the results file.
+    command. Arguments: `files` are links to the numbers, the rollouts and the executed notebook.
     """
     commit = f"`{manifest.commit[:12]}`" if manifest.commit else "not under git"
     if manifest.dirty:
@@ -136,6 +150,8 @@ def footer(manifest: Manifest) -> str:
     return "\n".join(
         [
             ":::{dropdown} Where this came from",
+            " · ".join(files),
+            "",
             "| | |",
             "|---|---|",
             *(f"| {name} | {text} |" for name, text in rows),
