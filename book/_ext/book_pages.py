@@ -51,7 +51,7 @@ def add_definitions(app: Sphinx, doctree: nodes.document, page: str) -> None:
         if inside is None or "std-term" not in inside["classes"]:
             continue
         known = known or definitions(app.env.get_doctree(GLOSSARY))
-        term = reference.get("refid") or reference.get("refuri", "").partition("#")[2]
+        term = (reference.get("refid") or reference["refuri"]).rpartition("#")[2]
         reference["reftitle"] = known[term]
         reference["classes"].append("defined")
 
