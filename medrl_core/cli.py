@@ -119,19 +119,27 @@ def sweep(
 
 @app.command()
 @_one_line
-def book(study: StudyName = "micro", edition: Edition = "student", only: Only = False) -> None:
+def book(
+    study: StudyName = "micro",
+    edition: Edition = "student",
+    only: Only = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="also as a PDF, by Chromium")] = False,
+) -> None:
     """Make the runs of a study that are missing or stale, then build the book."""
     from medrl_core import plan
     from medrl_core.report.labs import check_edition
-    from medrl_core.study import build_book, snakemake
+    from medrl_core.study import build_book, find_browser, print_book, snakemake
 
     check_edition(edition)
     chosen = plan.load_study(study)
+    browser = find_browser() if pdf else ""
     if only:
         build_book(chosen, edition)
     else:
         snakemake(chosen, ["book"], edition=edition)
     print(plan.BOOK.resolve())
+    if pdf:
+        print(print_book(browser).resolve())
 
 
 @app.command()

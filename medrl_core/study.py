@@ -145,11 +145,46 @@ def build_book(study: plan.Study, edition: str) -> None:
 
     stage = plan.BOOK.parents[1] / "stage"
     assemble(study.name, stage, edition=edition)
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", stage.as_posix()]
-    command += ["--path-output", ".", "-n", "-W", "--keep-going"]
-    if subprocess.run(command).returncode != 0:
-        raise RunFailed("the book is not built; the lines above say what Jupyter Book refused")
+    _jupyter_book(stage, [])
     BOOK_SOURCES.write_text(json.dumps(sources, indent=2))
+
+
+def print_book(browser: str) -> Path:
+    """Put the book that was built last on a single page and print that as a PDF.
+
+    Arguments: `browser` as `find_browser` returns it.
+    Returns: the PDF; the page stays in _build/singlehtml. Raises: RunFailed if either refuses.
+    """
+    folder = plan.BOOK.parents[1]
+    _jupyter_book(folder / "stage", ["--builder", "singlehtml"])
+    target = folder / "book.pdf"
+    page = (folder / "singlehtml/index.html").resolve().as_uri()
+    command = [browser, "--headless", "--disable-gpu", "--no-pdf-header-footer"]
+    # Chromium refuses to start its sandbox as root, which is who runs in a container.
+    command += ["--no-sandbox"] if os.geteuid() == 0 else []
+    target.unlink(missing_ok=True)
+    done = subprocess.run([*command, f"--print-to-pdf={target}", page], capture_output=True)
+    if done.returncode != 0 or not target.is_file():
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise RunFailed(f"{browser} printed no PDF: {said[-1] if said else 'no reason given'}")
+    return target
+
+
+def find_browser() -> str:
+    """Return the path of Chromium; a UserError says how to do without."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    raise UserError(
+        "--pdf needs Chromium, which is not here: install it (Debian: apt install chromium)"
+    )
+
+
+def _jupyter_book(stage: Path, options: list[str]) -> None:
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", stage.as_posix()]
+    command += ["--path-output", ".", "-n", "-W", "--keep-going", *options]
+    if subprocess.run(command, stdout=2).returncode != 0:
+        raise RunFailed("the book is not built; the lines above say what Jupyter Book refused")
 
 
 def execute(study: plan.Study, notebook: str, values: params.Common, folder: Path) -> None:
