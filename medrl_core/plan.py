@@ -231,9 +231,12 @@ def fingerprint(study: Study, notebook: str, values: params.Common) -> dict[str,
 
 def book_fingerprint(study: Study, edition: str) -> dict[str, str]:
     """Return the SHA-256 of all that the book is made of besides the runs, by name."""
-    folders = (Path("book"), Path("data"), Path("_config.yml"), STUDIES)
+    folders = (Path("book"), Path("data"), Path("_config.yml"), Path("CITATION.cff"), STUDIES)
     files = {file for folder in folders for file in _files_below(folder)}
     files.update(module_files({"medrl_core.report.book"}))
+    # The status page also lists runs with parameters of their own, and failures.
+    files.update(RUNS.glob(f"{study.name}/[0-9]*@*/manifest.json"))
+    files.update(RUNS.glob(f".failed/{study.name}/*/failure.json"))
     named = {"study": study.name, "edition": edition}
     return named | {path.as_posix(): file_hash(path) for path in sorted(files)}
 

@@ -262,3 +262,14 @@ def test_just_what_is_stale_runs_again(toy):
 def _made(folder: Path) -> int | None:
     path = folder / "manifest.json"
     return path.stat().st_mtime_ns if path.is_file() else None
+
+
+def test_a_new_run_or_failure_makes_the_book_stale(toy):
+    loaded = plan.load_study("toy")
+    found = [plan.book_fingerprint(loaded, "student")]
+    for path in ("runs/toy/02_support@01234567/manifest.json", "runs/.failed/toy/x/failure.json"):
+        Path(path).parent.mkdir(parents=True)
+        Path(path).write_text("{}")
+        found.append(plan.book_fingerprint(loaded, "student"))
+        assert found[-1] != found[-2]
+    assert plan.book_fingerprint(loaded, "student") == found[-1]
