@@ -1,6 +1,8 @@
 """Sphinx extension of the book: equations as MathML, and terms that carry their definition.
 
-MathJax comes from a server; MathML is shown by the browser itself. Test: pytest tests/test_extension.py
+MathJax comes from a server; MathML is shown by the browser itself.
+
+Test: pytest tests/test_extension.py
 """
 
 from __future__ import annotations
