@@ -87,7 +87,7 @@ def test_a_loss_of_sft_that_is_not_finite_keeps_what_was_taught(tmp_path):
 def test_rewards_without_signal_stop_and_a_right_answer_for_all_does_not(monkeypatch, tmp_path):
     for name in ("format_reward", "accuracy_reward"):
         monkeypatch.setattr(grpo, name, lambda completions, **_: [0.0] * len(completions))
-    with pytest.raises(UserError, match=r"step 3: for 3 steps no group's compl.* differed") as e:
+    with pytest.raises(UserError, match=r"step 4: for 3 steps no group's compl.* differed") as e:
         train(6, patience=3, work_dir=tmp_path)
     assert "of 8 completions close their answer tag: raise max_new_tokens" in str(e.value)
     assert "too hard for this model: begin with SFT" in str(e.value)
@@ -96,6 +96,19 @@ def test_rewards_without_signal_stop_and_a_right_answer_for_all_does_not(monkeyp
     for name in ("format_reward", "accuracy_reward"):
         monkeypatch.setattr(grpo, name, lambda completions, **_: [1.0] * len(completions))
     train(4, patience=3)
+
+
+def test_a_bonus_among_right_answers_is_signal(monkeypatch):
+    """Equal rewards, but the consistency bonus differs: something is learned."""
+    monkeypatch.setattr(grpo, "format_reward", lambda completions, **_: [0.0] * len(completions))
+    monkeypatch.setattr(grpo, "accuracy_reward", lambda completions, **_: [1.0] * len(completions))
+    monkeypatch.setattr(
+        grpo.CareGRPOTrainer, "_reference_likelihood",
+        lambda self, output: torch.tensor([0.1, 0.2, 0.3, 0.9] * 2),
+    )
+    train(4, objective="care", patience=2)
+    with pytest.raises(UserError, match="step 3: for 2 steps"):
+        train(4, objective="grpo", patience=2)
 
 
 def test_one_step_with_signal_begins_the_count_again(monkeypatch):

@@ -41,7 +41,7 @@ class Guarded:
         super().__init__(*args, **kwargs)
         self._label, self._patience = label, patience
         self._batch: list[dict] = []
-        self._silent = 0
+        self._silent, self._signal, self._learned = 0, False, False
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         loss = super().training_step(model, inputs, num_items_in_batch)
@@ -52,7 +52,14 @@ class Guarded:
             self._stop("the loss is not finite: lower the learning rate")
         return loss
 
+    def compute_loss(self, model, inputs, *args, **kwargs):
+        if "advantages" in inputs:  # after every bonus
+            self._signal |= bool(inputs["advantages"].abs().max() > 1e-6)
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
+        if self._batch and self.model.training:
+            self._watch()
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         # Rewards are those of all processes, rows those of this one.
         first = self.accelerator.process_index * len(inputs)
@@ -68,17 +75,17 @@ class Guarded:
         if not torch.isfinite(rewards).all():
             # TRL would leave such a reward out of the sum and go on.
             self._stop("a reward is not finite: mend the reward function")
-        if self.model.training:
-            self._watch(rewards)
+        # All right is no fault: nothing is left to learn, and nothing is spoilt by going on.
+        self._learned = bool((rewards == 1).all())
         return rewards
 
-    def _watch(self, rewards: torch.Tensor) -> None:
-        """Count the steps in a row in which every group's completions got the same reward."""
-        groups = rewards.sum(1).view(-1, self.num_generations)
-        silent = bool((groups == groups[:, :1]).all())
-        # All right is no fault: nothing is left to learn, and nothing is spoilt by going on.
-        learned = bool((rewards == 1).all())
-        self._silent = self._silent + 1 if silent and not learned else 0
+    def _watch(self) -> None:
+        """Count the batches in a row that moved nothing, once the last one is used up."""
+        moved = self.accelerator.gather(
+            torch.tensor([self._signal], device=self.accelerator.device)
+        ).any()
+        self._silent = 0 if moved or self._learned else self._silent + 1
+        self._signal = False
         if self._patience and self._silent >= self._patience:
             self._stop(
                 f"for {self._silent} steps no group's completions differed in reward, so nothing "
