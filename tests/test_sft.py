@@ -62,13 +62,13 @@ def test_early_stopping_gives_back_the_weights_of_the_lowest_validation_loss(mon
     model, processor = tiny.build()
     seen = []
 
-    class Watched(sft.SFTTrainer):
+    class Watched(sft.PlainSFTTrainer):
         def evaluate(self, *args, **kwargs):
             found = super().evaluate(*args, **kwargs)
             seen.append((found["eval_loss"], tiny.weights(self.model)))
             return found
 
-    monkeypatch.setattr(sft, "SFTTrainer", Watched)
+    monkeypatch.setattr(sft, "PlainSFTTrainer", Watched)
     # Two items learned by heart, others asked: the loss on those rises soon.
     model, history = sft.train(
         model, processor, tiny.items("open", 24, "train")[:2], steps=60, batch_size=2,
