@@ -14,8 +14,8 @@ import pandas as pd
 from medrl_core.errors import UserError
 from medrl_core.report import provenance, results
 
-# What may differ: the record holds more trainings, each of them made with the same settings.
-MORE = {"study", "seeds", "arms"}
+# What may differ: run and record hold other trainings too, but one that both hold is the same.
+MORE = {"study", "seeds", "arms", "n_train", "epochs_curve", "mixture"}
 
 
 @dataclass(frozen=True)
