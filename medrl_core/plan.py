@@ -22,7 +22,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from medrl_core import params, refusal
+from medrl_core import fields, params, refusal
 from medrl_core.errors import UserError
 
 STUDIES = Path("notebooks/studies")
@@ -185,7 +185,7 @@ def assignments(words: list[str]) -> dict[str, str]:
 
 def dependencies(values: params.Common) -> list[str]:
     """Return the notebooks whose runs the `run:` references of these parameters name."""
-    matches = (params.REFERENCE.fullmatch(text) for text in _texts(values.model_dump()))
+    matches = (fields.REFERENCE.fullmatch(text) for text in _texts(values.model_dump()))
     return sorted({match["notebook"] for match in matches if match})
 
 
@@ -198,7 +198,7 @@ def with_paths(values: params.Common) -> dict[str, Any]:
             return {key: path(inner) for key, inner in value.items()}
         if isinstance(value, list):
             return [path(inner) for inner in value]
-        if isinstance(value, str) and (match := params.REFERENCE.fullmatch(value)):
+        if isinstance(value, str) and (match := fields.REFERENCE.fullmatch(value)):
             return (RUNS / study / match["notebook"] / (match["path"] or "")).as_posix()
         return value
 
