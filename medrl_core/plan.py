@@ -222,6 +222,7 @@ def fingerprint(study: Study, notebook: str, values: params.Common) -> dict[str,
     code = [notebook_path(notebook), *core_files(notebook)]
     files = {*code, *_named_in(code), *data_files(values)}
     parts = {_name(path): file_hash(path) for path in files}
+    parts[_name(code[0])] = _notebook_hash(code[0])
     parts["parameters"] = _sha256(_canonical(values).encode())
     for needed in dependencies(values):
         upstream = fingerprint(study, needed, resolve(study, needed))
@@ -297,6 +298,16 @@ def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _notebook_hash(path: Path) -> str:
+    """Return the SHA-256 of a notebook without its cell tagged install, which changes no result."""
+    content = json.loads(path.read_text())
+    content["cells"] = [
+        cell for cell in content["cells"] if "install" not in cell["metadata"].get("tags", [])
+    ]
+    text = json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    return _sha256(text.encode())
 
 
 @cache

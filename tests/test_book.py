@@ -201,6 +201,9 @@ def test_the_book_builds_without_a_warning_and_asks_nobody(
         for name in EVERY:
             write_run(Path("runs/toy") / name, "toy", name)
             write_run(Path("data/records/medmnist") / name, "medmnist", name, "unverified")
+        config = Path("_config.yml").read_text()
+        Path("_config.yml").unlink()
+        Path("_config.yml").write_text(config.replace('url: ""', f"url: https://{PUBLIC}"))
     book.assemble("toy", Path("_build/stage"), edition=edition)
     command = [Path(sys.executable).with_name("jupyter-book"), "build", "_build/stage"]
     command += ["--path-output", ".", "-n", "-W", "--keep-going"]
@@ -225,8 +228,18 @@ def test_the_book_builds_without_a_warning_and_asks_nobody(
     else:
         assert set(code) <= there
     assert len(list(Path("_build/html/_downloads").rglob("*.ipynb"))) == len(labs.sources())
+    # Launch buttons, where there is an address, lead to the notebooks in the repository.
+    launched = {path.stem: LAUNCHED.findall(path.read_text()) for path in pages}
+    expected = {name: LAUNCH.format(name).split() for name in EVERY} if state == "all run" else {}
+    assert {name: found for name, found in launched.items() if found} == expected
 
 
+PUBLIC = "github.com/owner/medrl"
+LAUNCHED = re.compile(r'href="([^"]*(?:mybinder|colab)[^"]*)"')
+LAUNCH = (
+    "https://mybinder.org/v2/gh/owner/medrl/main?urlpath=lab/tree/notebooks/{0}.ipynb "
+    "https://colab.research.google.com/github/owner/medrl/blob/main/notebooks/{0}.ipynb"
+)
 LEAKY = {".html", ".ipynb", ".txt", ".js"}
 
 

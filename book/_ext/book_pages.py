@@ -1,4 +1,4 @@
-"""Sphinx extension of the book: equations as MathML, and terms that carry their definition.
+"""Sphinx extension of the book: equations as MathML, terms with definitions, launch buttons.
 
 MathJax comes from a server; MathML is shown by the browser itself.
 
@@ -58,8 +58,26 @@ def add_definitions(app: Sphinx, doctree: nodes.document, page: str) -> None:
         reference["classes"].append("defined")
 
 
+def aim_launch_buttons(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Lead launch buttons from an executed notebook to its source; no other page keeps any.
+
+    The theme takes a page's own path for its place in the repository. A lab has no place there that
+    a student may open: its source tells the solutions.
+    """
+    for group in [one for one in context["header_buttons"] if one.get("label") == "launch-buttons"]:
+        if page.startswith("runs/"):
+            source = page.replace("runs/", "notebooks/", 1)
+            for button in group["buttons"]:
+                button["url"] = button["url"].removesuffix(f"{page}.ipynb") + f"{source}.ipynb"
+        else:
+            context["header_buttons"].remove(group)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))
     app.connect("doctree-resolved", add_definitions)
+    if app.config.html_theme == "sphinx_book_theme":
+        # After the theme has made its buttons, at 501.
+        app.connect("html-page-context", aim_launch_buttons, priority=502)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

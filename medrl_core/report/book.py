@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 import jinja2
 import nbformat
 import pandas as pd
+import yaml
 
 from medrl_core import params
 from medrl_core.errors import UserError
@@ -30,6 +32,7 @@ from medrl_core.report.myst import badge
 
 SHOWN = {".svg", ".png", ".csv"}
 PUBLISHED = {".csv", ".parquet"}
+REPOSITORY = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 
 
 def assemble(
@@ -51,7 +54,7 @@ def assemble(
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         shutil.copytree("book", partial, ignore=shutil.ignore_patterns("*.md", "*.ipynb"))
-        shutil.copyfile("_config.yml", partial / "_config.yml")
+        (partial / "_config.yml").write_text(configuration(Path("_config.yml").read_text()))
         chapter = Chapter(study, runs, records)
         for notebook in params.NOTEBOOKS:
             for one in chapter.studies():
@@ -69,6 +72,23 @@ def assemble(
         partial.rename(stage)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def configuration(text: str) -> str:
+    """Return Jupyter Book's configuration, without launch buttons where there is no repository.
+
+    Raises: UserError for an address that Binder and Colab cannot open.
+    """
+    config = yaml.safe_load(text)
+    address = config["repository"]["url"]
+    if not address:
+        del config["launch_buttons"]
+    elif not REPOSITORY.fullmatch(address):
+        raise UserError(
+            f"_config.yml: repository: {address!r} is not https://github.com/OWNER/NAME, which is "
+            'what Binder and Colab open; write url: "" for a book without launch buttons'
+        )
+    return yaml.safe_dump(config, sort_keys=False)
 
 
 def render(text: str, where: str, chapter: Chapter) -> str:
