@@ -1,6 +1,7 @@
 """A notebook that is opened alone, as by a launch button, fetches and installs the project.
 
-MEDRL_INSTALL=1 also tries that for real, in a fresh environment: 3 minutes, 7 GB, a package index.
+MEDRL_INSTALL=1 also tries that for real, in a fresh environment: it took 7 minutes on two busy
+cores, and 6.6 GB of disk.
 """
 
 from __future__ import annotations

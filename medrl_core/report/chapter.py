@@ -107,7 +107,9 @@ class Chapter:
         link = f"[all numbers (CSV)](files/{study}/{notebook}/tables/{name}.csv)"
         said = f"{myst.escape(caption)}{left} {self._label(notebook, study)} {link}"
         origin = self._footer(notebook, study, link)
-        return f"\n:::{{div}} result\n{body}\n{said}\n:::\n\n{origin}"
+        option = self._name("tab", study, notebook, name)
+        framed = f":::{{table}} {said}\n{option}\n{body}:::"
+        return f"\n::::{{div}} result\n{framed}\n::::\n\n{origin}"
 
     def figure(self, notebook: str, name: str, caption: str = "", study: str = "") -> str:
         """Return a figure of a run with alt text, caption, study, its numbers and its origin."""
@@ -125,10 +127,7 @@ class Chapter:
             body = myst.pipe(self._named(myst.narrow(numbers).head(myst.ROWS), notebook, study))
             return f"\n:::{{div}} result\n{body}\n{shown}\n:::\n\n{origin}"
         picture = f"\n:::{{figure}} {files}.svg\n:alt: {myst.quoted(said)}\n:width: 100%\n"
-        label = f"fig-{myst.slug(study, notebook, name)}"
-        if label not in self._labels:  # a figure that stands twice is referred to where it is first
-            self._labels.add(label)
-            picture += f":name: {label}\n"
+        picture += self._name("fig", study, notebook, name)
         return f"{picture}\n{shown} [SVG]({files}.svg)\n:::\n\n{origin}"
 
     def agreement(self, notebook: str, table: str, keys: list[str], study: str) -> str:
@@ -318,6 +317,13 @@ class Chapter:
         folder = self.folder(notebook, study)
         data = results.read(folder)["data"] if folder.is_dir() else {}
         return {name for name, one in data.items() if one["origin"] == "unverified"}
+
+    def _name(self, kind: str, study: str, notebook: str, name: str) -> str:
+        """Return the option that names a figure or table; what stands twice, where it is first."""
+        label = f"{kind}-{myst.slug(study, notebook, name)}"
+        new = label not in self._labels
+        self._labels.add(label)
+        return f":name: {label}\n" * new
 
     def _label(self, notebook: str, study: str) -> str:
         """Return the label of a study, which says when files were rebuilt."""
