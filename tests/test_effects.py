@@ -185,7 +185,7 @@ def test_slope_refuses_a_data_set_without_its_number():
 VALUES = st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), min_size=2, max_size=6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(VALUES, min_size=2, max_size=4), st.permutations(range(4)))
 def test_order_of_rows_changes_nothing_and_a_mean_is_the_mean_of_means(sets, order):
     rows = table(**{f"s{i}": values for i, values in enumerate(sets)})

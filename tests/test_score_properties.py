@@ -38,7 +38,7 @@ def frames(draw):
     return frame_of(*groups)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(frames(), st.randoms(use_true_random=False))
 def test_any_rollouts(frame, random):
     scores = score(frame)
@@ -82,7 +82,7 @@ def test_any_rollouts(frame, random):
     pd.testing.assert_frame_equal(score(frame.iloc[order]), scores)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(frames())
 def test_a_model_compared_with_itself_does_not_differ(frame):
     same = compare(frame, frame)

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
@@ -73,7 +73,6 @@ supplies = st.lists(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(supplies, st.integers(1, 40), st.integers(0, 3), st.randoms(use_true_random=False))
 def test_letters_are_as_equal_as_the_supply_allows_and_the_order_of_the_items_is_nothing(
     supply, n, seed, random
