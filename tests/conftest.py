@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
@@ -10,6 +12,9 @@ from hypothesis import HealthCheck, settings
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from medrl_core import params
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 # No test judges by the clock: on a busy machine the same example may take ten times as long.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,6 +42,29 @@ res.save()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--book", type=Path, help="built book for test_pages.py, e.g. _build/html")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; a test that needs it is skipped, saying so, where it is not there."""
+    from browsing import chromium
+
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Browser, folder: Path) -> Iterator[Page]:
+    """The index.html of the test's own `folder`, opened without a server; nobody else is asked."""
+    from browsing import listen
+
+    opened = browser.new_page()
+    heard = listen(opened)
+    opened.goto((folder / "index.html").as_uri())
+    yield opened
+    assert heard.errors == []
+    assert heard.outside(folder.as_uri()) == []
+    opened.close()
 
 
 def parameters_cell(notebook: str) -> str:

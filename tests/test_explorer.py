@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from browsing import chromium, listen
 from made_runs import ROOT, raw_html, write_rollouts, write_run
 from medrl_core.measure import rollouts
 from medrl_core.measure.boundary import decide, paper_rule
@@ -73,22 +71,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cases(folder: Path) -> list[dict]:
     text = (folder / "explore/scores.js").read_text()
     return json.loads(text.removeprefix("window.medrlScores = ").removesuffix(";\n"))["cases"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def page(browser: Browser, folder: Path) -> Iterator[Page]:
-    opened = browser.new_page()
-    heard = listen(opened)
-    opened.goto((folder / "index.html").as_uri())  # without any server
-    yield opened
-    assert heard.errors == []
-    opened.close()
 
 
 def test_the_numbers_are_those_of_the_scores(folder: Path) -> None:

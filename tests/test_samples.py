@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from browsing import chromium, listen
 from made_runs import HOSTILE, ROOT, raw_html, write_rollouts, write_run
 from medrl_core.data import phantom
 from medrl_core.data.items import build_items, question_of
@@ -38,23 +36,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def chapter(top: Path) -> Chapter:
     return Chapter("toy", top / "runs", top / "records", ROOT / "data")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def page(browser: Browser, folder: Path) -> Iterator[Page]:
-    opened = browser.new_page()
-    heard = listen(opened)
-    opened.goto((folder / "index.html").as_uri())  # without any server
-    yield opened
-    assert heard.errors == []
-    assert heard.outside(folder.as_uri()) == []
-    opened.close()
 
 
 def test_a_hostile_text_is_shown_as_it_is_and_does_nothing(page: Page) -> None:
