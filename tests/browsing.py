@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import http.server
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from medrl_core.errors import UserError
+from medrl_core.study import find_browser
+
 # A browser that asks for nothing by itself.
 QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -31,8 +32,9 @@ AXE = {"preload": False}  # axe would ask for style sheets again, by a wrong add
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start Chromium, or skip (fail where MEDRL_BROWSER is "required") when it is not here."""
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
+    try:
+        path = find_browser()
+    except UserError:
         missing = "no browser: install chromium (on Debian: apt-get install chromium)"
         if os.environ.get("MEDRL_BROWSER") == "required":
             pytest.fail(missing)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 import tiny
 import trained
 from medrl_core import study
-from medrl_core.train import checkpoints, sft
+from medrl_core.train import checkpoints, grpo, sft
 from medrl_core.train.checkpoints import Checkpoints
 
 TIMES = ("step_time", "train_runtime", "generate_time")
@@ -99,6 +100,21 @@ def test_another_training_starts_for_itself(tmp_path, change):
 
     train()
     train(**change)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "change", [{"reward_k": 3}, {"tokens": 65}, {"learning_rate": 1e-3}, {"objective": "care"}]
+)
+def test_another_rl_starts_for_itself(tmp_path, monkeypatch, change):
+    """Also where TRL's own configuration does not tell: 65 and 66 tokens are as many batches."""
+    monkeypatch.setattr(transformers.Trainer, "train", lambda *_, **__: None)
+    options = {
+        "objective": "passk", "reward_k": 2, "tokens": 66, "num_generations": 4,
+        "completions_per_step": 8, "max_new_tokens": 4, "checkpoints": Checkpoints(tmp_path),
+    }  # fmt: skip
+    for given in (options, {**options, **change}):
+        grpo.train(*tiny.build(), tiny.items("open", 4), **given)
     assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -22,6 +22,7 @@ from transformers import Trainer, TrainerCallback
 from trl.trainer.utils import RepeatSampler
 
 import medrl_core
+from medrl_core.train.budget import TokenBudget
 
 # The rooms of the core that a training runs through, and the packages that compute it.
 ROOMS = ("data", "measure", "models", "train")
@@ -114,7 +115,10 @@ def fingerprint(trainer: Trainer) -> str:
     settings = trainer.args.to_dict()
     for name in ("output_dir", "logging_dir", "run_name"):
         settings.pop(name, None)
-    settings["care"] = repr(getattr(trainer, "care", None))
+    # What our own trainers and the budget of tokens take beside the configuration.
+    settings |= {name: repr(getattr(trainer, name, None)) for name in ("care", "reward_k")}
+    callbacks = trainer.callback_handler.callbacks
+    settings["tokens"] = [one.tokens for one in callbacks if isinstance(one, TokenBudget)]
     settings["trainer"] = type(trainer).__name__
     settings["processes"] = trainer.args.world_size
     settings["device"] = trainer.args.device.type

@@ -209,8 +209,7 @@ def train(
 
     Raises:
         UserError: unknown objective, no items, not one of steps and tokens, sizes that do not fit,
-            a loss or
-            reward that is not finite, no signal for too long, or no memory.
+            a loss or reward that is not finite, no signal for too long, or no memory.
     """
     if objective not in OBJECTIVES:
         raise UserError(f"objective {objective!r} is unknown: use one of {', '.join(OBJECTIVES)}")
