@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
@@ -12,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from medrl_core import params
+from medrl_core.report import provenance
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -21,6 +25,9 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+FAULTS = pytest.StashKey[dict[str, dict[str, Any]]]()
+FAILED = pytest.StashKey[bool]()
 
 STUDY = """
 title: Toy
@@ -42,6 +49,70 @@ res.save()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--book", type=Path, help="built book for test_pages.py, e.g. _build/html")
+    parser.addoption("--faults", type=Path, help="file of the counts of all tests marked fault")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    line = "fault(group, what, promise): a line of the book's table of faults, and its tests"
+    config.addinivalue_line("markers", line)
+    config.stash[FAULTS] = {}
+
+
+class Tried:
+    """What a test marked fault has tried; `many` is set where the counts are to be recorded."""
+
+    def __init__(self, many: bool):
+        self.many, self.tried, self.lost = many, 0, 0
+
+    def times(self, few: int, many: int) -> int:
+        """Return how often to try: often for the record, seldom in each run of the tests."""
+        return many if self.many else few
+
+    @contextmanager
+    def __call__(self, count: int = 1) -> Iterator[None]:
+        """Count what is tried inside; what raises is lost, and fails the test."""
+        self.tried += count
+        try:
+            yield
+        except BaseException:
+            self.lost += count
+            raise
+
+
+@pytest.fixture
+def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
+    """Counts for the table of faults: `with tried(): break something and check what is left`."""
+    counts = Tried(many=request.config.getoption("--faults") is not None)
+    yield counts
+    assert counts.tried, "this test of a fault tried nothing"
+    group, what, promise = request.node.get_closest_marker("fault").args
+    row = request.config.stash[FAULTS].setdefault(
+        what, {"group": group, "what": what, "promise": promise, "tried": 0, "lost": 0}
+    )
+    row["tried"] += counts.tried
+    row["lost"] += max(counts.lost, request.node.stash.get(FAILED, False))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, Any]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path = session.config.getoption("--faults")
+    if path is None:
+        return
+    commit, dirty = provenance.git_state()
+    record = {
+        "made": datetime.now(UTC).date().isoformat(),
+        "commit": commit,
+        "dirty": dirty,
+        "hardware": provenance.hardware(),
+        "rows": sorted(session.config.stash[FAULTS].values(), key=lambda row: row["group"]),
+    }
+    path.write_text(json.dumps(record, indent=1) + "\n")
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("_config.yml", "CITATION.cff"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "data").mkdir()
-    for name in ("claims.yaml", "published.yaml", "recorded.yaml"):
+    for name in ("claims.yaml", "faults.json", "published.yaml", "recorded.yaml"):
         (tmp_path / "data" / name).symlink_to(ROOT / "data" / name)
     return tmp_path
 

@@ -17,6 +17,7 @@ from medrl_core.errors import UserError
 from medrl_core.report import (
     agreement,
     citing,
+    faults,
     myst,
     provenance,
     results,
@@ -37,7 +38,7 @@ class Chapter:
 
     def __init__(self, study: str, runs: Path, records: Path, data: Path = Path("data")):
         self.study, self._runs, self._records = study, runs, records
-        self._labels: set[str] = set()
+        self._data, self._labels = data, set()
         self._published = yaml.safe_load((data / "published.yaml").read_text())
         self._recorded = yaml.safe_load((data / "recorded.yaml").read_text())
         self._claims = scoreboard.read_claims(data / "claims.yaml")
@@ -46,7 +47,7 @@ class Chapter:
         """Return what a chapter's template can name."""
         names = ["number", "table", "figure", "published", "published_table", "scoreboard"]
         names += ["scoreboard_figure", "answer", "judged", "params_table", "status", "real_data"]
-        names += ["rollout_files", "agreement", "cite"]
+        names += ["rollout_files", "agreement", "cite", "faults"]
         plain = {"study": self.study, "notebooks": list(params.NOTEBOOKS), "badge": myst.badge}
         return plain | {
             name: getattr(self, name) for name in [*names, "about", "has", "verdict_list"]
@@ -250,6 +251,10 @@ class Chapter:
             if (folder := self._of(notebook).get(study)) is not None
         ]
         return status.table(folders, self.study, self._runs)
+
+    def faults(self) -> str:
+        """Return what the tests of faults tried and lost, as recorded."""
+        return faults.table(faults.read(self._data / "faults.json"))
 
     def cite(self) -> str:
         """Return how to cite this book, in words and as BibTeX."""
