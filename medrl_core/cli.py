@@ -394,10 +394,10 @@ def _print_scores(folder: Path) -> None:
 
 def _values(words: list[str]) -> dict[str, Any]:
     """Parse name=value words; a value is YAML data, never code."""
-    from medrl_core import plan
+    from medrl_core import plain, plan
 
     given = plan.assignments(words)
-    return {name: plan.parse_yaml(text, f"-p {name}={text}") for name, text in given.items()}
+    return {name: plain.parse_yaml(text, f"-p {name}={text}") for name, text in given.items()}
 
 
 if __name__ == "__main__":

@@ -19,10 +19,9 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from medrl_core import fields, params, refusal
+from medrl_core import fields, params, plain, refusal
 from medrl_core.errors import UserError
 
 STUDIES = Path("notebooks/studies")
@@ -60,23 +59,6 @@ class Study(BaseModel):
     resources: dict[str, Resources] = Field({}, description="memory and minutes a notebook")
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain data only; reads 1e-4 as the number it is in YAML 1.2 (PyYAML reads a text)."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
-)
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """Return the plain value of a YAML text; `where` names it in the UserError if it is none."""
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise UserError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
-
-
 def load_study(name: str) -> Study:
     """Read a study by name or by the path of its YAML file, and check each of its runs.
 
@@ -89,7 +71,7 @@ def load_study(name: str) -> Study:
     if not path.is_file():
         known = sorted(found.stem for found in STUDIES.glob("*.yaml"))
         raise UserError(f"no study {name!r}{refusal.closest(name, known)}")
-    content = parse_yaml(path.read_text(), path.as_posix())
+    content = plain.parse_yaml(path.read_text(), path.as_posix())
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold title, label and runs")
     if isinstance(content.get("runs"), dict):  # "02_support:" with nothing below it is None

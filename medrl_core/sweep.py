@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from medrl_core import params, plan
+from medrl_core import params, plain, plan
 from medrl_core.errors import UserError
 from medrl_core.report import comparison, provenance
 from medrl_core.study import RunFailed, changes, command_line, failed_folder, snakemake
@@ -54,7 +54,7 @@ def read_words(notebook: str, words: list[str]) -> Grid:
     """
     axes = {}
     for name, text in plan.assignments(words).items():
-        values = plan.parse_yaml(f"[{text}]", f"-p {name}={text}")
+        values = plain.parse_yaml(f"[{text}]", f"-p {name}={text}")
         if not values:
             raise UserError(f"-p {name}= has no value: write -p {name}=value,value")
         if any(value in values[:place] for place, value in enumerate(values)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -91,6 +92,18 @@ def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
     )
     row["tried"] += counts.tried
     row["lost"] += max(counts.lost, request.node.stash.get(FAILED, False))
+
+
+@pytest.fixture
+def hit(tmp_path: Path) -> Iterator[Path]:
+    """A folder that only a payload makes; at the end it is not there."""
+    from attacks import Pickled
+
+    folder = tmp_path / "hit"
+    pickle.loads(pickle.dumps(Pickled(folder)))  # the payload does what it should
+    folder.rmdir()
+    yield folder
+    assert not folder.exists(), "the payload ran"
 
 
 @pytest.hookimpl(wrapper=True)

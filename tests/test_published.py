@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from medrl_core import params, plan
+from medrl_core import params, plain
 from medrl_core.data.vqa import BENCHMARKS
 from medrl_core.measure import published
 from medrl_core.measure.stats import Estimate
@@ -61,6 +61,6 @@ def test_the_command_passes_the_check_of_parameters():
     """Read as `medrl run` reads it, with a hash in place of HASH."""
     words = published.command("PMC-VQA").replace("HASH", "0" * 40).split(" -p ")[1:]
     pairs = [word.strip("'").split("=", 1) for word in words]
-    given = {name: plan.parse_yaml(text, name) for name, text in pairs}
+    given = {name: plain.parse_yaml(text, name) for name, text in pairs}
     checked = params.check("07_vqa", given)
     assert checked.sources == {"PMC-VQA": f"UCSC-VLAA/MedVLThinker-Eval@{'0' * 40}"}

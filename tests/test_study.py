@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from conftest import ROOT, STUDY, write_notebook
-from medrl_core import plan, study
+from medrl_core import plain, plan, study
 from medrl_core.errors import UserError
 from medrl_core.report import provenance, results
 
@@ -105,12 +105,12 @@ def test_a_run_of_other_parameters_gets_a_folder_of_its_own(toy):
 
 
 def test_yaml_reads_numbers_with_an_exponent():
-    assert plan.parse_yaml("[1e-4, -2.5e3, 1E+2, e4, 12]", "x") == [1e-4, -2500.0, 100, "e4", 12]
+    assert plain.parse_yaml("[1e-4, -2.5e3, 1E+2, e4, 12]", "x") == [1e-4, -2500.0, 100, "e4", 12]
 
 
 def test_yaml_is_data_never_code():
     with pytest.raises(UserError, match="x is not YAML"):
-        plan.parse_yaml("!!python/object/apply:os.getcwd []", "x")
+        plain.parse_yaml("!!python/object/apply:os.getcwd []", "x")
 
 
 def test_a_notebook_uses_the_modules_it_imports_and_theirs(toy):

@@ -12,18 +12,24 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
 from PIL import Image
 
 from medrl_core.data import vqa
 from medrl_core.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import IterableDataset
 
 Row = dict[str, Any]
 EVAL = "UCSC-VLAA/MedVLThinker-Eval"
 # A branch or a tag moves; only a whole commit hash names bytes.
 PINNED = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
 FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv"}
+# Parquet is unpacked one row group at a time; the library writes groups of 0.1 GB of images.
+MOST_UNPACKED = 2 * 10**9
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,21 @@ def _files(source: str) -> list[Path]:
     found = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not found or found[0].suffix not in FORMATS:
         raise UserError(f"{source} holds no Parquet file: name its file or folder of files")
+    for file in found:
+        if file.suffix == ".parquet":
+            _check_unpacked(file)
     return found
+
+
+def _check_unpacked(file: Path) -> None:
+    """Refuse a Parquet file that would fill the memory."""
+    about = pq.read_metadata(file)
+    most = max((about.row_group(i).total_byte_size for i in range(about.num_row_groups)), default=0)
+    if most > MOST_UNPACKED:
+        raise UserError(
+            f"{file} unpacks to {most / 1e9:.0f} GB at once, more than {MOST_UNPACKED / 1e9:.0f}: "
+            "write it again in smaller row groups"
+        )
 
 
 def _opened(source: str, home: Home) -> Iterator[Row]:
@@ -107,12 +127,9 @@ def _opened(source: str, home: Home) -> Iterator[Row]:
 
     if Path(source).exists():
         files = _files(source)
-        yield from load_dataset(
-            FORMATS[files[0].suffix],
-            data_files=[str(file) for file in files],
-            split="train",
-            streaming=True,
-        )
+        kind, names = FORMATS[files[0].suffix], [str(file) for file in files]
+        local = load_dataset(kind, data_files=names, split="train", streaming=True)
+        yield from _undecoded(local)
         return
     pin = PINNED.fullmatch(source)
     if pin is None:
@@ -127,27 +144,28 @@ def _opened(source: str, home: Home) -> Iterator[Row]:
         )
     whole = pin["id"] == EVAL
     for config in ("default",) if whole else home.configs:
-        yield from load_dataset(
+        fetched = load_dataset(
             pin["id"],
             config,
             split="test" if whole else home.split,
             revision=pin["revision"],
             streaming=True,
         )
+        yield from _undecoded(fetched)
+
+
+def _undecoded(table: IterableDataset) -> IterableDataset:
+    """Images as bytes and paths: the library would open whatever path or address a row names."""
+    return table.decode(False) if table.features else table  # without types nothing is decoded
 
 
 def _picture(value: Any, folder: Path) -> Image.Image:
-    """A picture as PIL: decoded already, as bytes, or as a path inside the folder of the rows."""
-    if isinstance(value, Image.Image):
-        return value
+    """A picture as PIL, from bytes or from a path inside the folder of the rows."""
     if isinstance(value, dict):
-        value = value["bytes"] if value.get("bytes") else value["path"]
+        value = value["bytes"] if value.get("bytes") else value.get("path")
     if isinstance(value, str):
-        path = (folder / value).resolve()
-        if not path.is_relative_to(folder.resolve()):
-            raise UserError(f"image path {value!r} leads out of {folder}: mend it")
-        value = path.read_bytes()
-    image = Image.open(io.BytesIO(value))
+        value = vqa.inside(folder, value).read_bytes()
+    image = Image.open(io.BytesIO(value), formats=vqa.IMAGE_FORMATS)
     image.load()  # here, where a damaged one is caught
     return image
 
@@ -184,7 +202,9 @@ def rows(source: str, benchmark: str) -> Iterator[Row]:
             f"{source}: row {place} has no {error}: it is neither as {EVAL} nor as {home.hub_id} "
             f"has {benchmark}"
         ) from error
-    except (OSError, ValueError) as error:
+    except vqa.Bad as bad:
+        raise UserError(f"{source}: row {place}: {bad}: mend or remove it") from bad
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         away = os.environ.get("HF_HUB_OFFLINE") == "1" and not Path(source).exists()
         remedy = "set HF_HUB_OFFLINE=0, or name a local file" if away else "check the files"
         raise UserError(f"{source} cannot be read ({type(error).__name__}): {remedy}") from error

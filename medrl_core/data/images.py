@@ -19,6 +19,7 @@ from medrl_core.errors import UserError
 SPLITS = ("train", "val", "test")
 KEYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
 TASKS = ("binary", "multiclass", "ordinal", "multilabel")
+_HEADER = 128  # bytes in which numpy writes the shape of an array
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,21 @@ def file_md5(path: str | Path) -> str:
 
 
 def read_npz(
-    path: str | Path, *, name: str, modality: str, task: str, classes: tuple[str, ...], origin: str
+    path: str | Path,
+    *,
+    name: str,
+    modality: str,
+    task: str,
+    classes: tuple[str, ...],
+    origin: str,
+    most: int | None = None,
 ) -> ImageSet:
     """Reads a MedMNIST npz file and checks all of it.
 
     Arguments:
         path: the file.
         name, modality, task, classes, origin: as in `ImageSet`; the file does not hold them.
+        most: bytes of all pixels and labels that the file may unpack to; None sets no limit.
 
     Returns:
         The image set, with the MD5 of the file.
@@ -134,7 +143,16 @@ def read_npz(
     try:
         # Opened here: numpy leaves a file open that turns out to be no archive.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            # An npz is a zip, which gives no more bytes than its list of contents says.
+            listed = [one for one in archive.zip.infolist() if one.filename.endswith(".npy")]
+            unpacked = sum(one.file_size - _HEADER for one in listed)
+            if most is not None and unpacked > most:
+                raise UserError(
+                    f"{path} unpacks to {unpacked:,} bytes, {name} has {most:,}: fetch it again"
+                )
             arrays = {key: archive[key] for key in archive.files if key in KEYS}
+    except UserError:
+        raise
     except Exception as error:  # damage anywhere in an archive may raise almost anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} is damaged ({reason}): fetch the file again") from error

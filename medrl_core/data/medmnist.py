@@ -5,6 +5,7 @@ Try it: `pytest tests/test_medmnist.py`
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from dataclasses import dataclass
@@ -241,6 +242,10 @@ def load(
     """
     about, path = info(name), fetch(name, root, size)
     origin = verify(name, root, size, allow)
+    shape = (size, size, 3) if about.channels == 3 else (size, size)
+    # Numbers of 8 bytes at most; labels are few beside pixels.
+    labels = 8 * (len(about.classes) if about.task == "multilabel" else 1)
+    most = sum(about.counts.values()) * (math.prod(shape) + labels)
     images = read_npz(
         path,
         name=name,
@@ -248,8 +253,8 @@ def load(
         task=about.task,
         classes=about.classes,
         origin=origin,
+        most=most,
     )
-    shape = (size, size, 3) if about.channels == 3 else (size, size)
     found = images.images["train"].shape[1:]
     if found != shape:
         raise UserError(f"{path} holds images of shape {found}, {name} has {shape}: fetch it again")

@@ -30,21 +30,23 @@ BENCHMARKS = {
 YES_NO = ("yes", "no")
 # As many pixels as the official run shows its model.
 MAX_PIXELS = 802_816
+# Pillow knows more; for EPS it starts Ghostscript on the file.
+IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
-class _Bad(ValueError):
-    """What is wrong with one row; the readers add where."""
+class Bad(ValueError):
+    """Says what is wrong with one row; the readers add where."""
 
 
 def _open(path: Path, max_pixels: int) -> Image.Image:
     """Opens an image as RGB, made smaller where it has more than `max_pixels`."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
             return _fit(image, max_pixels)
-    except _Bad as bad:
-        raise _Bad(f"image {path.name}: {bad}") from bad
+    except Bad as bad:
+        raise Bad(f"image {path.name}: {bad}") from bad
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise _Bad(f"image {path.name} cannot be read ({type(error).__name__})") from error
+        raise Bad(f"image {path.name} cannot be read ({type(error).__name__})") from error
 
 
 def _fit(image: Image.Image, max_pixels: int) -> Image.Image:
@@ -61,29 +63,39 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):  # Pillow would cut off at 255; the scale is not known
-        raise _Bad(f"image of mode {image.mode}: save it with 8 or 16 bits a channel")
+        raise Bad(f"image of mode {image.mode}: save it with 8 or 16 bits a channel")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
 
 
-def _inside(folder: Path, name: object, images: dict[str, Image.Image], max_pixels: int) -> str:
-    """Checks that a path stays in the folder, reads the image once, and returns its key."""
+def inside(folder: Path, name: object) -> Path:
+    """Follows a path that a file names, and its links, and returns the file it leads to.
+
+    Arguments: `folder` that the path starts at and must not leave; `name` whatever stands there.
+    Raises: Bad where it is no path, leads out, or leads to no file.
+    """
     if not isinstance(name, str) or not name or "\0" in name:
-        raise _Bad(f"image path {name!r} is not a path")
+        raise Bad(f"image path {name!r} is not a path")
     try:
         folder = folder.resolve()
         path = (folder / name).resolve()  # follows links, so a link that leads out is seen
         present = path.is_file()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long, ...
-        raise _Bad(f"image path {name!r} is not a path") from error
+        raise Bad(f"image path {name!r} is not a path") from error
     if not path.is_relative_to(folder):
-        raise _Bad(f"image path {name!r} leads out of the folder")
-    key = path.relative_to(folder).as_posix()
+        raise Bad(f"image path {name!r} leads out of the folder")
+    if not present:
+        raise Bad(f"image {name!r} is not there")
+    return path
+
+
+def _read(folder: Path, name: object, images: dict[str, Image.Image], max_pixels: int) -> str:
+    """Reads an image of a folder once, and returns its key."""
+    path = inside(folder, name)
+    key = path.relative_to(folder.resolve()).as_posix()
     if key not in images:
-        if not present:
-            raise _Bad(f"image {name!r} is not there")
         images[key] = _open(path, max_pixels)
     return key
 
@@ -96,7 +108,7 @@ def picture_id(image: Image.Image) -> str:
 def _text(row: dict, field: str) -> str:
     value = row.get(field)
     if not isinstance(value, str) or not value.strip():
-        raise _Bad(f"no {field}")
+        raise Bad(f"no {field}")
     return _clean(value)
 
 
@@ -105,7 +117,7 @@ def _clean(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise _Bad("half a surrogate pair in the text") from error
+        raise Bad("half a surrogate pair in the text") from error
     return " ".join(text.split())
 
 
@@ -118,19 +130,19 @@ def _options(value: object) -> tuple[str, ...] | None:
             try:
                 value = ast.literal_eval(value)  # only literals: runs no code
             except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-                raise _Bad("options are a string that holds no dict") from error
+                raise Bad("options are a string that holds no dict") from error
     if value is None or value == "" or value == {} or value == []:
         return None
     if isinstance(value, dict):
         if list(value) != list(LETTERS[: len(value)]):
-            raise _Bad(f"options are lettered {list(value)}: need A, B, C, ...")
+            raise Bad(f"options are lettered {list(value)}: need A, B, C, ...")
         value = list(value.values())
     if not isinstance(value, (list, tuple)) or not all(
         isinstance(v, (str, int, float)) for v in value
     ):
-        raise _Bad("options are no dict or list of texts")
+        raise Bad("options are no dict or list of texts")
     if not 2 <= len(value) <= len(LETTERS):
-        raise _Bad(f"{len(value)} options: need 2 to {len(LETTERS)}")
+        raise Bad(f"{len(value)} options: need 2 to {len(LETTERS)}")
     return tuple(_clean(str(v)) for v in value)
 
 
@@ -149,10 +161,10 @@ def _item(
     if options:
         gold = _text(row, "answer_label").upper()
         if gold not in LETTERS[: len(options)]:
-            raise _Bad(f"answer_label {gold!r} is no letter of {len(options)} options")
+            raise Bad(f"answer_label {gold!r} is no letter of {len(options)} options")
         told, answer = options[LETTERS.index(gold)], row.get("answer")
         if isinstance(answer, str) and _clean(answer).lower() != told.lower():
-            raise _Bad(f"answer {answer!r} is not option {gold} ({told!r})")
+            raise Bad(f"answer {answer!r} is not option {gold} ({told!r})")
     else:
         gold = _text(row, "answer").lower()
     return Item(
@@ -207,10 +219,10 @@ def read_vqa_rad(
     for place, row in enumerate(rows):
         try:
             if not isinstance(row, dict) or "id" not in row:
-                raise _Bad("no question with an id")
+                raise Bad("no question with an id")
             if closed_only and _text(row, "answer").lower() not in YES_NO:
                 continue
-            key = _inside(path.parent, row.get("image"), images, max_pixels)
+            key = _read(path.parent, row.get("image"), images, max_pixels)
             items.append(
                 _item(
                     row,
@@ -222,7 +234,7 @@ def read_vqa_rad(
                     split=split,
                 )
             )
-        except _Bad as bad:
+        except Bad as bad:
             raise UserError(f"{path}: question {place}: {bad}: mend or remove it") from bad
     return items
 
@@ -263,10 +275,10 @@ def read_jsonl(
         try:
             item = _from_line(line, path.parent, split, images, max_pixels)
             if item.item_id in seen:
-                raise _Bad(f"{item.item_id} is on line {seen[item.item_id]} too")
+                raise Bad(f"{item.item_id} is on line {seen[item.item_id]} too")
             seen[item.item_id] = number
             items.append(item)
-        except _Bad as bad:
+        except Bad as bad:
             wrong.append(f"line {number}: {bad}")
     if wrong:
         report = f"{path}: {len(wrong)} bad: " + "; ".join(wrong)
@@ -284,20 +296,20 @@ def _from_line(
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise _Bad("no JSON") from error
+        raise Bad("no JSON") from error
     if not isinstance(row, dict):
-        raise _Bad("no JSON object")
+        raise Bad("no JSON object")
     dataset, index, paths = (
         _text(row, "dataset_name"),
         row.get("dataset_index"),
         row.get("image_paths"),
     )
     if isinstance(index, bool) or not isinstance(index, (int, str)) or not str(index).strip():
-        raise _Bad("no dataset_index")
+        raise Bad("no dataset_index")
     index = _clean(str(index))
     if not isinstance(paths, list):
-        raise _Bad("image_paths is no list")
-    keys = [_inside(folder, name, images, max_pixels) for name in paths]
+        raise Bad("image_paths is no list")
+    keys = [_read(folder, name, images, max_pixels) for name in paths]
     known = {told: modality for told, modality in BENCHMARKS.values()}
     return _item(
         row,
@@ -350,7 +362,7 @@ def from_rows(
                     split=split,
                 )
             )
-        except _Bad as bad:
+        except Bad as bad:
             raise UserError(f"row {place} of {benchmark}: {bad}: mend or remove it") from bad
         except KeyError as error:
             raise UserError(f"row {place} of {benchmark} has no {error}: add it") from error

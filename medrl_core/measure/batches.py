@@ -89,6 +89,18 @@ def _planned(processor, asked: Asked, fit: Callable[[int], int]) -> Iterator:
         yield _joined(batch)
 
 
+def _prompt(processor, item: Item) -> str:
+    try:
+        return processor.apply_chat_template(
+            messages(item), tokenize=False, add_generation_prompt=True
+        )
+    except Exception as error:  # a template is a sandboxed program: it may raise anything
+        why = " ".join(str(error).split())
+        raise UserError(
+            f"the model's chat template cannot be rendered ({why}): take another model"
+        ) from error
+
+
 def batches(
     processor,
     items: Sequence[Item],
@@ -105,13 +117,9 @@ def batches(
             batch of which none or all is wanted is the same whatever the others are.
 
     Raises:
-        UserError: the processor refuses an item.
+        UserError: the processor refuses an item, or the model's chat template is refused.
     """
-    prompts = [
-        processor.apply_chat_template(messages(item), tokenize=False, add_generation_prompt=True)
-        for item in items
-    ]
-    asked = list(zip(prompts, items, strict=True))
+    asked = [(_prompt(processor, item), item) for item in items]
     for indices, inputs in _planned(processor, asked, fit):
         left = [i for i in indices if wanted is None or wanted[i]]
         if len(left) == len(indices):

@@ -57,7 +57,8 @@ def load(ref: str, items: Sequence[Item]):
     most = max((len(item.images) for item in items), default=0)
     limit = {"image": most} if most else {}
     try:
-        return LLM(model=ref, limit_mm_per_prompt=limit), AutoProcessor.from_pretrained(ref)
+        llm = LLM(model=ref, limit_mm_per_prompt=limit, **hub.NO_CODE)
+        return llm, AutoProcessor.from_pretrained(ref, **hub.NO_CODE)
     except Exception as error:  # many kinds; all mean "cannot be loaded"
         raise hub.refusal(ref, error) from error
 

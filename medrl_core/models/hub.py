@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # The file that makes a folder one of a LoRA adapter, and its entry that names the base.
 ADAPTER, _BASE = "adapter_config.json", "base_model_name_or_path"
+# Given with every load. Left to itself, transformers asks whether to run a model's own code, and
+# takes the answer from stdin.
+NO_CODE = {"trust_remote_code": False}
 
 
 def _is_folder(ref: str) -> bool:
@@ -52,9 +55,13 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
     adapter = Path(ref) / ADAPTER
     try:
         base = json.loads(adapter.read_text())[_BASE] if adapter.is_file() else ref
-        processor: ProcessorMixin = AutoProcessor.from_pretrained(ref)
+        processor: ProcessorMixin = AutoProcessor.from_pretrained(ref, **NO_CODE)
         model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(
-            base, dtype=getattr(torch, dtype), use_safetensors=True
+            base,
+            config=_config(base),
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            **NO_CODE,
         )
         if adapter.is_file():
             from peft import PeftModel
@@ -85,7 +92,6 @@ def load_vision(ref: str, *, device: str | None = None, random: bool = False):
     """
     import torch
     from transformers import (
-        AutoConfig,
         AutoImageProcessor,
         AutoModel,
         AutoModelForImageTextToText,
@@ -95,7 +101,7 @@ def load_vision(ref: str, *, device: str | None = None, random: bool = False):
 
     device = device or _device()
     try:
-        config = AutoConfig.from_pretrained(ref)
+        config = _config(ref)
         speaks = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
         if random:
             kind = AutoModelForImageTextToText if speaks else AutoModel
@@ -106,13 +112,26 @@ def load_vision(ref: str, *, device: str | None = None, random: bool = False):
             model, processor = load(ref, device=device)
             return model, processor.image_processor
         else:
-            model = AutoModel.from_pretrained(ref, use_safetensors=True, dtype=_dtype(device))
-        processor = (AutoProcessor if speaks else AutoImageProcessor).from_pretrained(ref)
+            kept = {"use_safetensors": True, "dtype": _dtype(device), **NO_CODE}
+            model = AutoModel.from_pretrained(ref, config=config, **kept)
+        processor = (AutoProcessor if speaks else AutoImageProcessor).from_pretrained(
+            ref, **NO_CODE
+        )
         return model.to(device).eval(), getattr(processor, "image_processor", processor)
     except UserError:
         raise
     except Exception as error:
         raise refusal(ref, error) from error
+
+
+def _config(ref: str):
+    """The configuration of a model; one that names code to fetch from the hub is refused."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(ref, **NO_CODE)
+    if "/" in str(config._attn_implementation):
+        raise ValueError(f"its config.json asks for the kernel {config._attn_implementation}")
+    return config
 
 
 def _device() -> str:

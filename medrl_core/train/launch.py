@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from medrl_core import plain
 from medrl_core.data.items import Item
 from medrl_core.errors import UserError
 
@@ -29,8 +30,8 @@ def config_file(name: str, lora: bool = False, check: bool = True) -> Path:
         check: whether what it needs must be installed.
 
     Raises:
-        UserError: there is none, DeepSpeed is asked for and not installed, or adapters are to be
-            split.
+        UserError: there is none or it is no YAML, DeepSpeed is asked for and not installed, or
+            adapters are to be split.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else CONFIGS / f"{name}.yaml"
     if not path.is_file():
@@ -39,6 +40,7 @@ def config_file(name: str, lora: bool = False, check: bool = True) -> Path:
     from accelerate.commands.config.config_args import load_config_from_file
     from accelerate.utils import is_deepspeed_available
 
+    plain.parse_yaml(path.read_text(), str(path))
     try:
         config = load_config_from_file(str(path))
     except (ValueError, TypeError, KeyError) as error:
