@@ -21,7 +21,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from medrl_core import fields, params, plain, refusal
+from medrl_core import fields, params, refusal
+from medrl_core.clone import read_notebook, read_yaml
 from medrl_core.errors import UserError
 
 STUDIES = Path("notebooks/studies")
@@ -71,7 +72,7 @@ def load_study(name: str) -> Study:
     if not path.is_file():
         known = sorted(found.stem for found in STUDIES.glob("*.yaml"))
         raise UserError(f"no study {name!r}{refusal.closest(name, known)}")
-    content = plain.parse_yaml(path.read_text(), path.as_posix())
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold title, label and runs")
     if isinstance(content.get("runs"), dict):  # "02_support:" with nothing below it is None
@@ -79,32 +80,33 @@ def load_study(name: str) -> Study:
     try:
         study = Study.model_validate({**content, "name": path.stem, "path": path.as_posix()})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: {where}: {first['msg'].lower()}") from None
-    _check(study, path)
+        raise UserError(f"{path}: {refusal.first(error)}") from None
+    try:
+        _check(study)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return study
 
 
-def _check(study: Study, path: Path) -> None:
+def _check(study: Study) -> None:
     """Check all runs of a study, what they refer to, and that no run needs itself."""
     models = [params.model_of(notebook) for notebook in study.runs]
     for name in study.defaults:
         if not any(name in model.model_fields for model in models):
-            raise UserError(f"{path}: no notebook of the study takes the default {name!r}")
+            raise UserError(f"no notebook of the study takes the default {name!r}")
     for notebook in study.resources:
         if notebook not in study.runs:
-            raise UserError(f"{path}: resources for {notebook}, which the study does not run")
+            raise UserError(f"resources for {notebook}, which the study does not run")
     graph = {}
     for notebook in study.runs:
         graph[notebook] = dependencies(resolve(study, notebook))
         for needed in graph[notebook]:
             if needed not in study.runs:
-                raise UserError(f"{path}: {notebook} needs run:{needed}, which is not in runs")
+                raise UserError(f"{notebook} needs run:{needed}, which is not in runs")
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        raise UserError(f"{path}: runs need each other: {' -> '.join(error.args[1])}") from None
+        raise UserError(f"runs need each other: {' -> '.join(error.args[1])}") from None
 
 
 def resolve(study: Study, notebook: str, overrides: dict[str, Any] | None = None) -> params.Common:
@@ -284,7 +286,7 @@ def file_hash(path: Path) -> str:
 
 def _notebook_hash(path: Path) -> str:
     """Return the SHA-256 of a notebook without its cell tagged install, which changes no result."""
-    content = json.loads(path.read_text())
+    content = read_notebook(path)
     content["cells"] = [
         cell for cell in content["cells"] if "install" not in cell["metadata"].get("tags", [])
     ]
@@ -302,7 +304,7 @@ def _import_graph():
 def _imported(path: Path) -> set[str]:
     """Return each dotted name that the import statements of a notebook may mean."""
     names = set()
-    for cell in json.loads(path.read_text())["cells"]:
+    for cell in read_notebook(path)["cells"]:
         if cell["cell_type"] != "code":
             continue
         lines = "".join(cell["source"]).splitlines()

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import ValidationError
+
 TYPES = {
     "integer": "whole number",
     "number": "number",
@@ -39,6 +41,13 @@ def line(place: str, error: dict[str, Any], schema: dict[str, Any]) -> str:
     where = name + "".join(f"[{part}]" for part in inside)
     words = allowed(schema["properties"][name])
     return f"{place}: {where} = {error['input']!r} is refused ({_said(error)}); allowed: {words}"
+
+
+def first(error: ValidationError) -> str:
+    """Return where a file does not fit its model, and why: its first error, in one line."""
+    found = error.errors()[0]
+    where = ".".join(str(part) for part in found["loc"])
+    return " ".join(f"{where}: {found['msg'].lower()}".removeprefix(": ").split())
 
 
 def closest(name: str, known: Iterable[str]) -> str:

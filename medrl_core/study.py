@@ -21,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from medrl_core import params, plan
+from medrl_core import clone, params, plan
 from medrl_core.errors import UserError
 from medrl_core.report import provenance
 
@@ -58,7 +58,7 @@ def run(study: plan.Study, notebook: str, overrides: dict[str, Any], only: bool)
 
 def changes(study: plan.Study, notebook: str, values: params.Common, folder: Path) -> list[str]:
     """Return the names of what a finished run was made of and is different now; [] if none is."""
-    before = provenance.read(folder).sources
+    before = provenance.verify(folder).sources
     now = plan.fingerprint(study, notebook, values)
     return [name for name in sorted(before | now) if before.get(name) != now.get(name)]
 
@@ -195,7 +195,7 @@ def execute(study: plan.Study, notebook: str, values: params.Common, folder: Pat
     raises one; RunFailed for any other failure. The failed notebook is kept in runs/.failed/.
     """
     for needed in plan.dependencies(values):
-        provenance.read(plan.RUNS / study.name / needed)
+        provenance.verify(plan.RUNS / study.name / needed)
     with locked(folder.with_name(f".{folder.name}.lock"), folder.as_posix()):
         partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
         for left in folder.parent.glob(f".{folder.name}.partial-*"):
@@ -252,13 +252,12 @@ def _papermill(notebook: str, values: dict[str, Any], partial: Path, command: st
 
     Where it fails, the folder is kept in runs/.failed/ with a failure.json.
     """
-    import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
 
     started, clock = datetime.now(UTC), time.monotonic()
     source = plan.notebook_path(notebook)
-    cells = nbformat.read(source, as_version=4).cells
+    cells = clone.read_notebook(source)["cells"]
     try:
         papermill.execute_notebook(
             source.as_posix(),

@@ -83,6 +83,11 @@ def write_run(folder: Path, study: str, notebook: str, origin: str = "phantom") 
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(new_notebook(cells=cells, metadata=kernel), folder / "executed.ipynb")
+    write_manifest(folder, study, notebook)
+
+
+def write_manifest(folder: Path, study: str, notebook: str) -> None:
+    """Write a manifest that keeps the hashes of the files that the run folder holds now."""
     manifest = provenance.Manifest(
         study=study,
         label="made for a test",

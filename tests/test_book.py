@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from browsing import broken_links, read_pages
-from made_runs import HOSTILE, ROOT, write_run
+from made_runs import HOSTILE, ROOT, write_manifest, write_run
 from medrl_core import params
 from medrl_core.errors import UserError
 from medrl_core.report import book, labs, results
@@ -158,6 +158,7 @@ def test_a_failed_assembly_leaves_the_old_stage(clone: Path) -> None:
     content = results.read("runs/toy/02_support")
     del content["figures"]["passk"]
     Path("runs/toy/02_support/results.json").write_text(results.json.dumps(content))
+    write_manifest(Path("runs/toy/02_support"), "toy", "02_support")
     with pytest.raises(UserError, match="no figure 'passk'"):
         book.assemble("toy", Path("stage"))
     assert [path.name for path in clone.glob("*stage*")] == ["stage"]

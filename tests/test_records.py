@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from made_runs import write_manifest
 from medrl_core import plan
 from medrl_core.errors import UserError
 from medrl_core.report import records
@@ -16,9 +17,10 @@ def study(tmp_path, monkeypatch):
     folder = tmp_path / "runs/tiny/00_data"
     (folder / "figures").mkdir(parents=True)
     (folder / "models").mkdir()
-    for name in ("results.json", "manifest.json", "executed.ipynb", "models/x.safetensors",
+    for name in ("results.json", "executed.ipynb", "models/x.safetensors",
                  "figures/a.csv", "figures/a.svg", "figures/a.png"):
         (folder / name).write_text(name)
+    write_manifest(folder, "tiny", "00_data")
     return made
 
 

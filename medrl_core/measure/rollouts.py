@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 import pyarrow as pa
@@ -75,27 +75,60 @@ def _one_line(error: BaseException) -> str:
 
 
 def _check_nulls(table: pa.Table, where: str) -> None:
-    for field in SCHEMA:
+    for field in table.schema:
         if not field.nullable and table[field.name].null_count:
             raise UserError(
                 f"rollout column '{field.name}' of {where} has empty values; fill it in every row"
             )
 
 
-def _read_file(path: Path) -> pa.Table:
+def _read_whole(path: Path) -> pa.Table:
     try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
+            _check_counts(file.metadata, table)
+        table.validate(full=True)
+        _ = table.column_names  # names that are no text
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read as Parquet ({_one_line(error)}); "
-            "it is truncated or no rollout file: delete it and sample again"
+            "it is truncated, damaged or no rollout file: delete it and sample again"
         ) from error
-    missing = [name for name in COLUMNS if name not in table.column_names]
+    return table
+
+
+def _check_counts(about: pq.FileMetaData, table: pa.Table) -> None:
+    """Check counts and places of pages: their list has no checksum, and Arrow believes it."""
+    rows = 0
+    for group in map(about.row_group, range(about.num_row_groups)):
+        rows += group.num_rows
+        for column in map(group.column, range(group.num_columns)):
+            if column.num_values != group.num_rows:
+                raise ValueError("its columns differ in length")
+            size, words = column.total_compressed_size, column.dictionary_page_offset
+            if words is not None and column.data_page_offset >= words + size:
+                raise ValueError("pages of a column lie apart")
+    if not about.num_rows == table.num_rows == rows:
+        raise ValueError(f"it has {rows} rows and says {about.num_rows}")
+
+
+def write_whole(table: pa.Table, where: str | BinaryIO) -> None:
+    """Write a Parquet file whose every page has a checksum, for `read_as`."""
+    pq.write_table(table, where, compression="zstd", write_page_checksum=True)
+
+
+def read_as(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
+    """Read a Parquet file of a known schema: no page of it is damaged, every text is one.
+
+    Raises: UserError naming the file where it is damaged or of another layout.
+    """
+    table = _read_whole(path)
+    missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         raise UserError(f"{path} is no rollout file: columns {missing} are missing; make it again")
     try:
-        table = table.select(COLUMNS).cast(SCHEMA)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        table = table.select(schema.names).cast(schema)
+    except (pa.ArrowException, ValueError) as error:
         raise UserError(
             f"{path} has a column of the wrong type ({_one_line(error)}); make it again"
         ) from error
@@ -126,7 +159,7 @@ def _write(table: pa.Table, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:
-            pq.write_table(table, stream, compression="zstd")
+            write_whole(table, stream)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
@@ -134,13 +167,13 @@ def _write(table: pa.Table, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
+def _frame(table: pa.Table, where: Path) -> pd.DataFrame:
     """Turn a table to pandas in one order, whatever the order in which rows were sampled."""
     frame = table.to_pandas()
     repeated = frame.duplicated(list(KEY))
     if repeated.any():
         key = frame.loc[repeated, list(KEY)].iloc[0].to_dict()
-        raise UserError(f"a rollout is stored twice ({key}); delete one of the two runs")
+        raise UserError(f"{where} holds a rollout twice ({key}); delete one of the two runs")
     return frame.sort_values(list(KEY), kind="stable", ignore_index=True)
 
 
@@ -158,7 +191,7 @@ def read(path: str | Path) -> pd.DataFrame:
     files = _files(path) if path.is_dir() else [path]
     if not files:
         raise UserError(f"the folder {path} holds no rollouts; run `medrl evaluate --out {path}`")
-    return _frame(pa.concat_tables([_read_file(file) for file in files]))
+    return _frame(pa.concat_tables([read_as(file) for file in files]), path)
 
 
 class RolloutStore:
@@ -174,7 +207,7 @@ class RolloutStore:
         self._finish_compacting()
         self._seen: set[Key] = set()
         for file in _files(self.folder):
-            self._seen |= self._new_keys(_read_file(file))
+            self._seen |= self._new_keys(read_as(file))
 
     def _new_keys(self, table: pa.Table) -> set[Key]:
         new: set[Key] = set()
@@ -209,8 +242,8 @@ class RolloutStore:
 
     def frame(self) -> pd.DataFrame:
         """Give all rows as `read` does; without rows, an empty frame with COLUMNS."""
-        tables = [_read_file(file) for file in _files(self.folder)]
-        return _frame(pa.concat_tables([SCHEMA.empty_table(), *tables]))
+        tables = [read_as(file) for file in _files(self.folder)]
+        return _frame(pa.concat_tables([SCHEMA.empty_table(), *tables]), self.folder)
 
     def compact(self) -> Path:
         """Join all rows to one rollouts.parquet, sorted by KEY, and return its path.

@@ -15,7 +15,7 @@ import nbformat
 import pandas as pd
 import yaml
 
-from medrl_core import params
+from medrl_core import clone, params, plain
 from medrl_core.errors import UserError
 from medrl_core.report import (
     catalogue,
@@ -54,7 +54,7 @@ def assemble(
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         shutil.copytree("book", partial, ignore=shutil.ignore_patterns("*.md", "*.ipynb"))
-        (partial / "_config.yml").write_text(configuration(Path("_config.yml").read_text()))
+        (partial / "_config.yml").write_text(configuration(clone.read_text(Path("_config.yml"))))
         chapter = Chapter(study, runs, records)
         for notebook in params.NOTEBOOKS:
             for one in chapter.studies():
@@ -77,10 +77,13 @@ def assemble(
 def configuration(text: str) -> str:
     """Return Jupyter Book's configuration, without launch buttons where there is no repository.
 
-    Raises: UserError for an address that Binder and Colab cannot open.
+    Raises: UserError for an address that Binder and Colab cannot open, or a file without one.
     """
-    config = yaml.safe_load(text)
-    address = config["repository"]["url"]
+    config = plain.parse_yaml(text, "_config.yml")
+    try:
+        address = config["repository"]["url"]
+    except (KeyError, TypeError):
+        raise UserError("_config.yml has no repository with a url; get it from git") from None
     if not address:
         del config["launch_buttons"]
     elif not REPOSITORY.fullmatch(address):
@@ -121,7 +124,7 @@ def _fill_chapters(chapter: Chapter, stage: Path) -> None:
     for source in sorted(Path("book").rglob("*.md")):
         target = stage / source.relative_to("book")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(render(source.read_text(), source.as_posix(), chapter))
+        target.write_text(render(clone.read_text(source), source.as_posix(), chapter))
 
 
 def _add_notebook(chapter: Chapter, notebook: str, target: Path) -> None:
@@ -133,7 +136,7 @@ def _add_notebook(chapter: Chapter, notebook: str, target: Path) -> None:
         text = f"# {notebook}: not run\n\nThis notebook has not been run in {badge(chapter.study)}."
         (target / f"{notebook}.md").write_text(f"{text}\n\n```\n{command}\n```\n")
         return
-    executed = clean(nbformat.read(folder / "executed.ipynb", as_version=4))
+    executed = clean(nbformat.from_dict(clone.read_notebook(folder / "executed.ipynb")))
     files = f"/files/{chapter.study}/{notebook}"
     links = [f"[all results (JSON)]({files}/results.json)", *chapter.files(notebook, chapter.study)]
     origin = provenance.footer(provenance.read(folder), links)
@@ -156,6 +159,7 @@ def _copy_files(folder: Path, target: Path) -> None:
     """Copy figures and the manifest, and write tables as CSV."""
     if not folder.is_dir():
         return
+    provenance.verify(folder)
     (target / "tables").mkdir(parents=True)
     (target / "figures").mkdir()
     shutil.copyfile(folder / "manifest.json", target / "manifest.json")

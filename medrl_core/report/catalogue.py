@@ -15,20 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from medrl_core import params
 from medrl_core.report import provenance, results, samples
 from medrl_core.report.chapter import Chapter
+from medrl_core.report.results import Number
 
 
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Number(Part):
-    """One number with the 95% interval behind it."""
-
-    value: float | None = Field(description="a fraction for percent and points; null: none")
-    low: float | None = Field(description="lower end of the 95% interval; null: no interval")
-    high: float | None = Field(description="upper end of the 95% interval; null: no interval")
-    n: int | None = Field(description="observations behind it")
-    unit: Literal["percent", "points", "number", "count", "seconds"]
 
 
 class Verdict(Part):

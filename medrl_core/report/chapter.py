@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from medrl_core import params
 from medrl_core.errors import UserError
@@ -18,6 +17,7 @@ from medrl_core.report import (
     agreement,
     citing,
     faults,
+    listed,
     myst,
     provenance,
     results,
@@ -39,8 +39,8 @@ class Chapter:
     def __init__(self, study: str, runs: Path, records: Path, data: Path = Path("data")):
         self.study, self._runs, self._records = study, runs, records
         self._data, self._labels = data, set()
-        self._published = yaml.safe_load((data / "published.yaml").read_text())
-        self._recorded = yaml.safe_load((data / "recorded.yaml").read_text())
+        self._published = listed.published(data / "published.yaml")
+        self._recorded = listed.recorded(data / "recorded.yaml")
         self._claims = scoreboard.read_claims(data / "claims.yaml")
 
     def functions(self) -> dict[str, Any]:

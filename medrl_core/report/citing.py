@@ -9,8 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from medrl_core import clone
 from medrl_core.errors import UserError
 from medrl_core.report import myst, provenance
 
@@ -68,6 +67,4 @@ def bibtex(about: dict[str, Any], note: str, year: str) -> str:
 
 def read() -> dict[str, Any]:
     """Read CITATION.cff of the clone."""
-    if not CFF.is_file():
-        raise UserError(f"{CFF} is missing; medrl runs in the top folder of a whole clone")
-    return yaml.safe_load(CFF.read_text())
+    return clone.read_yaml(CFF)

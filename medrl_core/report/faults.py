@@ -8,8 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from medrl_core import refusal
+from medrl_core.clone import read_text
+from medrl_core.errors import UserError
 from medrl_core.report import myst
 
 
@@ -39,7 +42,10 @@ class Faults(BaseModel):
 
 def read(path: Path) -> Faults:
     """Return the recorded counts of a file that `pytest -m fault --faults FILE` wrote."""
-    return Faults.model_validate_json(path.read_text())
+    try:
+        return Faults.model_validate_json(read_text(path))
+    except ValidationError as error:
+        raise UserError(f"{path}: {refusal.first(error)}; get it again from git") from None
 
 
 def table(found: Faults) -> str:

@@ -5,6 +5,7 @@ Test: pytest tests/test_provenance.py
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -17,6 +18,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medrl_core.errors import UserError
+from medrl_core.refusal import first
+
+# The files of a run whose SHA-256 its manifest keeps: all that the book shows. Weights are named
+# by their own hash.
+KEPT = ("results.json", "executed.ipynb", "rollouts.parquet", "figures/*")
 
 
 class Manifest(BaseModel):
@@ -41,6 +47,7 @@ class Manifest(BaseModel):
     started: str
     wall_seconds: float
     peak_memory_mb: int
+    files: dict[str, str] = {}  # runs made before this was kept have none
 
 
 class Failure(BaseModel):
@@ -55,7 +62,10 @@ class Failure(BaseModel):
 
 
 def write(manifest: Manifest, folder: Path) -> None:
-    """Write a manifest as manifest.json into a run folder."""
+    """Write a manifest as manifest.json into a run folder, with the hashes of the files there."""
+    found = sorted(file for pattern in KEPT for file in folder.glob(pattern))
+    files = {file.relative_to(folder).as_posix(): _file_hash(file) for file in found}
+    manifest = manifest.model_copy(update={"files": files})
     partial = folder / ".manifest.json.partial"
     partial.write_text(manifest.model_dump_json(indent=2) + "\n")
     os.replace(partial, folder / "manifest.json")
@@ -67,17 +77,40 @@ def read(folder: Path) -> Manifest:
     if not path.is_file():
         raise UserError(f"{folder} is no finished run: {path.name} is missing; run it again")
     try:
-        return Manifest.model_validate_json(path.read_text())
+        return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: {where}: {first['msg'].lower()}; run it again") from None
+        raise UserError(f"{path}: {first(error)}; run it again") from None
+
+
+def verify(folder: Path) -> Manifest:
+    """Read the manifest of a run folder, and compare its files with the hashes that it holds.
+
+    Raises: UserError as `read`, or one that names the file that is not as it was written.
+    """
+    manifest = read(folder)
+    for name, digest in manifest.files.items():
+        file = folder / name
+        # A record leaves some files out; those that are there have to be as they were written.
+        if file.is_file() and _file_hash(file) != digest:
+            raise UserError(
+                f"{file} is not as its run wrote it (its hash is in manifest.json); "
+                f"delete {folder} and run it again"
+            )
+    return manifest
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_failure(folder: Path) -> Failure | None:
     """Read why a run failed from where it is kept; None if nothing is kept there."""
     path = folder / "failure.json"
-    return Failure.model_validate_json(path.read_text()) if path.is_file() else None
+    try:
+        return Failure.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except ValidationError as error:
+        raise UserError(f"{path}: {first(error)}; delete its folder") from None
 
 
 def git_state() -> tuple[str | None, bool | None]:

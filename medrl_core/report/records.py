@@ -11,6 +11,7 @@ from pathlib import Path
 
 from medrl_core import plan
 from medrl_core.errors import UserError
+from medrl_core.report import provenance
 
 RECORDS = Path("data/records")
 # Executed notebooks and models stay out: a record holds numbers and texts, never an image.
@@ -33,6 +34,8 @@ def keep(study: plan.Study) -> list[Path]:
     folders = {name: plan.RUNS / study.name / name for name in study.runs}
     if missing := [name for name, folder in folders.items() if not folder.is_dir()]:
         raise UserError(f"no run of {', '.join(missing)}: make them by medrl study {study.name}")
+    for folder in folders.values():
+        provenance.verify(folder)
     target = RECORDS / study.name
     partial = target.with_name(f".{study.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

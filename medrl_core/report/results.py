@@ -9,11 +9,13 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medrl_core.errors import UserError
+from medrl_core.refusal import first
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +23,42 @@ if TYPE_CHECKING:
     from medrl_core.measure.stats import Estimate
 
 SCHEMA = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Number(_Part):
+    """One number with the 95% interval behind it."""
+
+    value: float | None = Field(description="a fraction for percent and points; null: none")
+    low: float | None = Field(description="lower end of the 95% interval; null: no interval")
+    high: float | None = Field(description="upper end of the 95% interval; null: no interval")
+    n: int | None = Field(description="observations behind it")
+    unit: Literal["percent", "points", "number", "count", "seconds"]
+
+
+class _Figure(_Part):
+    alt: str
+
+
+class _Data(_Part):
+    md5: str
+    origin: str
+
+
+class _Content(_Part):
+    """What results.json holds."""
+
+    version: Literal[1] = Field(alias="schema")
+    notebook: str
+    study: str
+    numbers: dict[str, Number]
+    tables: dict[str, list[dict[str, Any]]]
+    figures: dict[str, _Figure]
+    data: dict[str, _Data]
+    models: dict[str, str]
 
 
 def _plain(value: Any) -> Any:
@@ -135,11 +173,14 @@ def read(folder: str | os.PathLike) -> dict[str, Any]:
     """
     path = Path(folder) / "results.json"
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+            raise UserError(f"{path}: is not of schema {SCHEMA}; delete its folder and run again")
+        _Content.model_validate(content)
     except OSError as error:
         raise UserError(f"{path}: no results there; run the notebook first") from error
-    except ValueError as error:
+    except ValidationError as error:
+        raise UserError(f"{path}: {first(error)}; delete its folder and run again") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: is no valid JSON; delete its folder and run again") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise UserError(f"{path}: is not of schema {SCHEMA}; delete its folder and run again")
     return content

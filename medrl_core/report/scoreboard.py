@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from medrl_core import params
+from medrl_core import clone, params, refusal
 from medrl_core.errors import UserError
 from medrl_core.report import figures, results
 from medrl_core.report.bookfigure import BookFigure
@@ -79,15 +78,9 @@ def read_claims(path: Path = CLAIMS) -> list[Claim]:
     Raises: UserError, one line, if the file is missing or holds something else.
     """
     try:
-        return Claims.model_validate(yaml.safe_load(path.read_text())).claims
-    except OSError:
-        raise UserError(f"{path} is missing; medrl runs in the top folder of a clone") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        return Claims.model_validate(clone.read_yaml(path)).claims
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: {where}: {first['msg'].lower()}") from None
+        raise UserError(f"{path}: {refusal.first(error)}") from None
 
 
 def verdict(entry: dict[str, Any], check: Check) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from medrl_core.errors import UserError
 from medrl_core.measure import boundary, rollouts
@@ -31,8 +32,21 @@ from medrl_core.thresholds import SUPPORT_K
 KINDS = ["model", "model_hash", "answer_format", "decoding"]
 # Levels of Pass@K whose smallest K is given.
 LEVELS = (0.5, 0.9)
+# What exact.parquet holds: the columns of `exact.option_probabilities` and the sampling.
+EXACT = pa.schema(
+    [
+        *((name, pa.string()) for name in ("item_id", "image_id", "dataset", "modality")),
+        ("n_options", pa.int64()),
+        *((name, pa.string()) for name in ("gold", "model_hash")),
+        ("temperature", pa.float64()),
+        ("given", pa.bool_()),
+        ("option", pa.string()),
+        ("probability", pa.float64()),
+        ("decoding", pa.string()),
+    ]
+)
 # Metrics of exact support and how the summary names them.
-EXACT = {
+SHOWN = {
     "low_pass@k": "exact, at least",
     "high_pass@k": "at most",
     "given_pass@k": "after the greedy reasoning",
@@ -50,7 +64,7 @@ def score_folder(folder: Path, seed: int = 0) -> pd.DataFrame:
     """
     parts = []
     exact = folder / "exact.parquet"
-    known = pd.read_parquet(exact) if exact.is_file() else None
+    known = rollouts.read_as(exact, EXACT).to_pandas() if exact.is_file() else None
     for kind, rows in _kinds(folder):
         ks = all_ks(per_item(rows))
         found = score(rows, ks, seed)
@@ -96,7 +110,9 @@ def write_exact(folder: Path, table: pd.DataFrame, decoding: str) -> None:
     of the sampling at whose temperature it was made.
     """
     table = table.assign(decoding=decoding)
-    _write(folder, {"exact.parquet": lambda path: table.to_parquet(path, index=False)})
+    whole = pa.Table.from_pandas(table, schema=EXACT, preserve_index=False)
+    whole = whole.replace_schema_metadata(None)
+    _write(folder, {"exact.parquet": lambda path: rollouts.write_whole(whole, path)})
 
 
 def _write(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
@@ -139,9 +155,9 @@ def summary(scores: pd.DataFrame) -> str:
                 cells[title] = tables.interval(row.value, row.low, row.high, unit)
         table = pd.DataFrame.from_dict(lines, orient="index").fillna(tables.MISSING)
         blocks.append(f"{model}, {answer_format}, {decoding}\n{table.to_string()}")
-        found = rows[rows.k.eq(most) & rows.metric.isin(EXACT)]
+        found = rows[rows.k.eq(most) & rows.metric.isin(SHOWN)]
         if len(found):
-            shown = _named(found).assign(title=found.metric.map(EXACT) + f" Pass@{most}")
+            shown = _named(found).assign(title=found.metric.map(SHOWN) + f" Pass@{most}")
             blocks.append(tables.pivot(shown, row="shown", column="title").to_string(index=False))
     return "\n\n".join(blocks)
 
