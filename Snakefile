@@ -65,5 +65,7 @@ rule book:
         stale=mark_stale_book(study, edition),
     output:
         plan.BOOK,
+    params:
+        words=shlex.join(["book", "--study", study.path, "--edition", edition, "--only"]),
     shell:
-        f"{medrl} book --study {shlex.quote(study.path)} --edition {edition} --only"
+        f"{medrl} {{params.words}}"

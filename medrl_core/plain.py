@@ -5,6 +5,7 @@ Test: pytest tests/test_untrusted.py tests/test_fuzz.py
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -16,6 +17,8 @@ from medrl_core.errors import UserError
 # aliases soon pass it.
 MOST = 100_000
 MERGE = "tag:yaml.org,2002:merge"
+# A sign beyond 16 bits as JSON writes it, in two halves that YAML would not put together again.
+PAIR = re.compile(r"(?<!\\)(?P<even>(?:\\\\)*)(?P<pair>\\ud[89ab]\w\w\\ud[c-f]\w\w)")
 
 
 class _Loader(yaml.SafeLoader):
@@ -53,13 +56,25 @@ def parse_yaml(text: str, where: str) -> Any:
     raise UserError(" ".join(f"{where[:200]} is not YAML: {why}".split())) from None
 
 
+def line(value: Any) -> str:
+    """Return one line of ASCII that YAML reads as the value: JSON but for a few signs."""
+
+    def joined(match: re.Match) -> str:
+        sign = json.loads('"' + match["pair"] + '"')
+        return f"{match['even']}\\U{ord(sign):08x}"
+
+    return PAIR.sub(joined, json.dumps(value).replace("\x7f", r"\x7f"))
+
+
 def _unfolded(value: Any) -> int:
     """Count signs and values, each as often as it is used, up to a little over MOST."""
     count, left = 0, [value]
     while left and count <= MOST:
         one = left.pop()
-        count += 1 + len(one) if isinstance(one, str | bytes) else 1
-        if isinstance(one, dict):
+        count += 1
+        if isinstance(one, str):
+            count += len(one.encode())  # which refuses half a pair of 16 bits: no file holds it
+        elif isinstance(one, dict):
             left += [*one.keys(), *one.values()]
         elif isinstance(one, list | tuple | set):
             left += one

@@ -31,6 +31,7 @@ BOOK = Path("_build/html/index.html")
 # As `datasets` of a study: every MedMNIST set, or those in the folder that root or the variable
 # MEDMNIST_ROOT names.
 MEDMNIST = "medmnist"
+STUDY_PATH = re.compile(r"[\w./][\w ./-]*")
 DATA_NAME = re.compile(r"""["'](data/[\w./-]+)\\?["']""")  # in a notebook's JSON: \"data/x\"
 
 
@@ -72,6 +73,11 @@ def load_study(name: str) -> Study:
     if not path.is_file():
         known = sorted(found.stem for found in STUDIES.glob("*.yaml"))
         raise UserError(f"no study {name!r}{refusal.closest(name, known)}")
+    if not STUDY_PATH.fullmatch(path.as_posix()):
+        raise UserError(
+            f"the path {path.as_posix()!r} holds signs that Snakemake would read as more than a "
+            "name: use letters, digits, space and . _ - /"
+        )
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold title, label and runs")

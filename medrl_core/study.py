@@ -21,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from medrl_core import clone, params, plan
+from medrl_core import clone, params, plain, plan
 from medrl_core.errors import UserError
 from medrl_core.report import provenance
 
@@ -325,10 +325,14 @@ def command_line(study: plan.Study, notebook: str, values: params.Common) -> str
     """Return the `medrl run` command that makes a run again, as a shell reads it."""
     usual = plan.resolve(study, notebook).model_dump()
     changed = {k: v for k, v in values.model_dump().items() if v != usual[k]}
-    words = [word for k, v in changed.items() for word in ("-p", f"{k}={json.dumps(v)}")]
+    words = [word for k, v in changed.items() for word in ("-p", f"{k}={plain.line(v)}")]
+    return shlex.join(["medrl", "run", notebook, "--study", named(study), *words])
+
+
+def named(study: plan.Study) -> str:
+    """Return what --study takes: the name of a study of this clone, else its path."""
     known = study.path == (plan.STUDIES / f"{study.name}.yaml").as_posix()
-    named = study.name if known else study.path
-    return shlex.join(["medrl", "run", notebook, "--study", named, *words])
+    return study.name if known else study.path
 
 
 @contextmanager

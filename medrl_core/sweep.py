@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from medrl_core import params, plain, plan
 from medrl_core.errors import UserError
 from medrl_core.report import comparison, provenance
-from medrl_core.study import RunFailed, changes, command_line, failed_folder, snakemake
+from medrl_core.study import RunFailed, changes, command_line, failed_folder, named, snakemake
 
 
 class Grid(BaseModel):
@@ -29,13 +30,12 @@ class Grid(BaseModel):
     notebook: str
     axes: dict[str, list[Any]]
 
-    def command(self, study: str) -> str:
-        """Return the command that makes the sweep again."""
-        words = [
-            f" -p '{name}={','.join(map(json.dumps, values))}'"
-            for name, values in self.axes.items()
-        ]
-        return f"medrl sweep {self.notebook} --study {study}" + "".join(words)
+    def command(self, study: plan.Study) -> str:
+        """Return the command that makes the sweep again, as a shell reads it."""
+        words = ["medrl", "sweep", self.notebook, "--study", named(study)]
+        for name, values in self.axes.items():
+            words += ["-p", f"{name}={','.join(map(plain.line, values))}"]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def make(study: plan.Study, grid: Grid, options: list[str]) -> tuple[Path, str]:
                 shutil.rmtree(folder)
             raise
     rows = [_outcome(study, grid, point) for point in wanted]
-    comparison.write(folder, study, grid.notebook, grid.axes, grid.command(study.name), rows)
+    comparison.write(folder, study, grid.notebook, grid.axes, grid.command(study), rows)
     missing = sum(row.outcome != "finished" for row in rows)
     return (
         folder / "index.html",

@@ -196,7 +196,7 @@ def jsonl(folder, names):
     "refused in JSONL of the official kit, in VQA-RAD, in CSV and in JSON; the file is not opened",
 )
 # datasets leaves a CSV file open that it is not asked to read to its end.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_image_paths_stay_in_their_folder(tmp_path, tried):
     Image.new("RGB", (8, 8)).save(tmp_path / "secret.png")
     inner = tmp_path / "in"
