@@ -7,21 +7,24 @@ with a hash that is kept elsewhere. `pytest tests/test_damaged.py` runs this mod
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from conftest import ROOT
 from made_runs import write_manifest, write_rollouts, write_run
 from medrl_core import cli, clone, plan
-from medrl_core.data import images
+from medrl_core.data import homes, images, pictures, subset, vqa
 from medrl_core.errors import UserError
 from medrl_core.measure import exact, rollouts
 from medrl_core.report import book, faults, listed, provenance, results, scoreboard, scores
@@ -66,6 +69,10 @@ def check(path: Path, read: Callable, tried, flipped: int, cut: bool = True, sam
     path.write_bytes(whole)
     assert refused
     return refused
+
+
+def of_one_form(found: object, before: object) -> bool:
+    return type(found) is type(before)
 
 
 def refused(*words: object) -> str:
@@ -137,6 +144,142 @@ def test_exact_probabilities(tmp_path, tried):
           same=pa.Table.equals)  # fmt: skip
 
 
+def picture_files(folder: Path) -> dict[str, Path]:
+    """A picture with smooth parts and noise in each format that items may have."""
+    rng = np.random.default_rng(0)
+    ramp = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8) * 2
+    pixels = np.stack([ramp, ramp.T[::-1], 255 - ramp], -1) + rng.integers(0, 9, (64, 64, 3))
+    files = {}
+    for kind in ("png", "jpg", "webp", "gif", "tif", "bmp"):
+        files[kind] = folder / f"one.{kind}"
+        Image.fromarray(pixels.astype(np.uint8)).save(files[kind])
+    return files
+
+
+@pytest.mark.parametrize("through", ["JSONL", "CSV"])
+@pytest.mark.fault(
+    "Damaged files", "a PNG image of an item cut off, or one bit flipped",
+    "refused in one line that names image and place, or read whole: PNG has checksums",
+)  # fmt: skip
+def test_png_images(tmp_path, tried, through):
+    path = picture_files(tmp_path)["png"]
+    line = {"dataset_name": "d", "dataset_index": 0, "image_paths": [path.name]}
+    items = tmp_path / "a.jsonl"
+    items.write_text(json.dumps(line | {"question": "Which?", "answer": "yes"}))
+    table = tmp_path / "t.csv"
+    (tmp_path / "images").symlink_to(".")
+    table.write_text(
+        "Figure_path,Question,Answer,Choice A,Choice B,Choice C,Choice D\none.png,Q?,A,1,2,3,4\n"
+    )
+
+    def read():
+        if through == "JSONL":
+            (item,) = vqa.read_jsonl(items)
+        else:
+            (item,) = vqa.from_rows(homes.rows(str(table), "PMC-VQA"), "PMC-VQA")
+        return item.images[0].tobytes()
+
+    check(path, read, tried, tried.times(150, 2000))
+    if through == "JSONL":
+        with tried():
+            path.write_bytes(path.read_bytes()[:500])
+            words = ("--items", items, "--model", tmp_path, "--out", tmp_path / "out")
+            line = refused("evaluate", *words)
+            assert "line 1: image one.png cannot be read (" in line and "--skip-bad" in line
+            assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["jpg", "webp", "gif", "tif", "bmp"])
+@pytest.mark.fault(
+    "Damaged files", "a JPEG, WebP, GIF, TIFF or BMP image of an item cut off, or one bit flipped",
+    "cut off it is refused; a bit flipped, it is refused or other pixels: these have no checksum",
+)  # fmt: skip
+def test_other_images(tmp_path, tried, kind):
+    path = picture_files(tmp_path)[kind]
+    whole, before = path.read_bytes(), pictures.read(path).tobytes()
+    for damaged in cuts(whole):
+        with tried():
+            try:
+                found = pictures.read(damaged).tobytes()
+            except pictures.Bad:
+                continue
+            assert found == before and len(damaged) >= len(whole) - 8  # an end without pixels
+    for damaged in flips(whole, tried.times(100, 1000)):
+        with tried(), suppress(pictures.Bad):
+            pictures.read(damaged)
+
+
+@pytest.mark.fault(
+    "Damaged files", "items in JSONL cut off, or one bit flipped",
+    "refused in one line that names file and line, or another letter in a text",
+)  # fmt: skip
+def test_items(tmp_path, tried):
+    path, text = write_items(tmp_path / "a.jsonl")
+    flipped = tried.times(300, 3000)
+    # A flipped letter is another letter, and a file cut between two lines is a shorter one: see
+    # the next test for items that have a card.
+    check(path, lambda: vqa.read_jsonl(path), tried, flipped, same=of_one_form)
+    with tried():
+        path.write_bytes(text[:-9])
+        assert f"{path}: 1 bad: line 4: no JSON" in refused(
+            "evaluate", "--items", path, "--model", tmp_path, "--out", tmp_path / "out"
+        )
+
+
+def write_items(path: Path) -> tuple[Path, bytes]:
+    shared = {"dataset_name": "d", "image_paths": [], "question": "What is in the image?"}
+    answer = {"options": {"A": "liver", "B": "heart"}, "answer_label": "B", "answer": "heart"}
+    lines = [shared | answer | {"dataset_index": index} for index in range(4)]
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    return path, path.read_bytes()
+
+
+@pytest.mark.fault(
+    "Damaged files", "items that `medrl data subset` chose cut off, or any bit flipped",
+    "refused: their card holds the hash of all items",
+)  # fmt: skip
+def test_chosen_items_are_compared_with_their_card(tmp_path, tried):
+    path, text = write_items(tmp_path / "all.jsonl")
+    chosen, counts = subset.choose(vqa.read_jsonl(path), 3)
+    made = subset.write(chosen, counts, tmp_path / "chosen")
+    times = tried.times(50, 500)
+    assert check(made, lambda: vqa.read_jsonl(made), tried, times) == times + 9
+    card = made.with_name("card.json")
+    check(card, lambda: vqa.read_jsonl(made), tried, times)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json", "csv"])
+@pytest.mark.fault(
+    "Damaged files", "a benchmark's rows in Parquet, JSON or CSV cut off, or one bit flipped",
+    "refused in one line that names the file, or another value of the right type",
+)  # fmt: skip
+def test_rows_of_a_benchmark(tmp_path, tried, kind):
+    (tmp_path / "images").mkdir()
+    picture_files(tmp_path / "images")
+    row = {"Figure_path": "one.png", "Question": "Q?", "Answer": "A"}
+    row |= {f"Choice {letter}": letter * 3 for letter in "ABCD"}
+    table, path = pd.DataFrame([row] * 3), tmp_path / f"t.{kind}"
+    if kind == "parquet":
+        table.to_parquet(path)
+    elif kind == "json":
+        table.to_json(path, orient="records")
+    else:
+        table.to_csv(path, index=False)
+
+    def read():
+        rows = homes.rows(str(path), "PMC-VQA")
+        return vqa.from_rows(rows, "PMC-VQA", source=str(path))
+
+    whole = path.read_bytes()
+    for damaged in (*cuts(whole), *flips(whole, tried.times(60, 600))):
+        with tried():
+            path.write_bytes(damaged)
+            try:
+                assert all(len(item.options) == 4 and item.images for item in read())
+            except UserError as error:
+                assert path.name in str(error) and "\n" not in str(error)
+
+
 KEPT = ["results.json", "executed.ipynb", "rollouts.parquet", "figures/passk.csv"]
 
 
@@ -168,10 +311,6 @@ def test_results_have_their_form(tmp_path, monkeypatch, tried):
     path, whole = tmp_path / "results.json", results.read(tmp_path)
     check(path, lambda: results.read(tmp_path), tried, tried.times(300, 3000),
           same=lambda found, _: found.keys() == whole.keys())  # fmt: skip
-
-
-def of_one_form(found: object, before: object) -> bool:
-    return type(found) is type(before)
 
 
 @pytest.mark.fault(

@@ -105,7 +105,7 @@ def test_each_kind_of_image_becomes_rgb(folder: Path) -> None:
         assert item.images[0].mode == "RGB" and item.images[0].getpixel((0, 0)) == first, name
     assert items[5].images[0].getpixel((1, 0)) == (255, 255, 255)  # no black text on black
     Image.fromarray(np.ones((2, 2), np.float32)).save(folder / "float.tif")
-    with pytest.raises(UserError, match="image float.tif: image of mode F"):
+    with pytest.raises(UserError, match="image float.tif is of mode F"):
         vqa.read_jsonl(write(folder, GOOD | {"image_paths": ["float.tif"]}))
 
 

@@ -115,7 +115,9 @@ def load(
     found = {}
     for name in benchmarks:
         if name in sources:
-            items = vqa.from_rows(homes.rows(sources[name], name), name, max_pixels=max_pixels)
+            source = sources[name]
+            rows = homes.rows(source, name)
+            items = vqa.from_rows(rows, name, source=source, max_pixels=max_pixels)
         else:
             items = _of_folder(folder, name, "test", max_pixels)
         if not items:

@@ -6,10 +6,11 @@ homes are those of their data-set cards. `pytest tests/test_homes.py` runs this 
 
 from __future__ import annotations
 
-import io
+import csv
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 from PIL import Image
 
-from medrl_core.data import vqa
+from medrl_core.data import pictures, vqa
 from medrl_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ Row = dict[str, Any]
 EVAL = "UCSC-VLAA/MedVLThinker-Eval"
 # A branch or a tag moves; only a whole commit hash names bytes.
 PINNED = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
-FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv"}
+FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": None}
 # Parquet is unpacked one row group at a time; the library writes groups of 0.1 GB of images.
 MOST_UNPACKED = 2 * 10**9
 
@@ -123,10 +124,14 @@ def _check_unpacked(file: Path) -> None:
 
 def _opened(source: str, home: Home) -> Iterator[Row]:
     """Rows of a local file or folder, or of a pinned data set at the hub, streamed."""
-    from datasets import load_dataset
+    from datasets import load_dataset, logging
 
+    logging.set_verbosity(logging.CRITICAL)  # what it logs of an error, ours tells
     if Path(source).exists():
         files = _files(source)
+        if files[0].suffix == ".csv":
+            yield from _table(files[0])
+            return
         kind, names = FORMATS[files[0].suffix], [str(file) for file in files]
         local = load_dataset(kind, data_files=names, split="train", streaming=True)
         yield from _undecoded(local)
@@ -154,6 +159,15 @@ def _opened(source: str, home: Home) -> Iterator[Row]:
         yield from _undecoded(fetched)
 
 
+def _table(path: Path) -> Iterator[Row]:
+    """Rows of a CSV file as texts; the library would fill up a short row and guess at types."""
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        for row in csv.DictReader(stream, strict=True):
+            if None in row or None in row.values():
+                raise ValueError("a row has more or fewer cells than the first")
+            yield row
+
+
 def _undecoded(table: IterableDataset) -> IterableDataset:
     """Images as bytes and paths: the library would open whatever path or address a row names."""
     return table.decode(False) if table.features else table  # without types nothing is decoded
@@ -163,11 +177,13 @@ def _picture(value: Any, folder: Path) -> Image.Image:
     """A picture as PIL, from bytes or from a path inside the folder of the rows."""
     if isinstance(value, dict):
         value = value["bytes"] if value.get("bytes") else value.get("path")
+    name = "image"
     if isinstance(value, str):
-        value = vqa.inside(folder, value).read_bytes()
-    image = Image.open(io.BytesIO(value), formats=vqa.IMAGE_FORMATS)
-    image.load()  # here, where a damaged one is caught
-    return image
+        name, value = f"image {value!r}", vqa.inside(folder, value)
+    try:
+        return pictures.read(value)
+    except vqa.Bad as bad:
+        raise vqa.Bad(f"{name} {bad}") from bad
 
 
 def rows(source: str, benchmark: str) -> Iterator[Row]:
@@ -187,24 +203,35 @@ def rows(source: str, benchmark: str) -> Iterator[Row]:
     """
     home, told = HOMES[benchmark], vqa.BENCHMARKS[benchmark][0]
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
+    with closing(_read(source, home)) as read:  # the file too, where a row is refused
+        for place, row in enumerate(read):
+            try:
+                if row.get("dataset_name", told) != told:
+                    continue
+                found = row if "dataset_name" in row else home.adapt(row, place)
+                if found is None:
+                    continue
+                shown = [_picture(one, folder) for one in found["images"]]
+            except KeyError as error:
+                raise UserError(
+                    f"{source}: row {place} has no {error}: it is neither as {EVAL} nor as "
+                    f"{home.hub_id} has {benchmark}"
+                ) from error
+            except (vqa.Bad, AttributeError, TypeError) as bad:  # a value may be of any type
+                raise UserError(f"{source}: row {place}: {bad}: mend or remove it") from bad
+            yield {"options": None} | found | {"dataset_name": told, "images": shown}
+
+
+def _read(source: str, home: Home) -> Iterator[Row]:
+    """Rows as `_opened`; whatever goes wrong inside the library is one line."""
     try:
-        for place, row in enumerate(_opened(source, home)):
-            if row.get("dataset_name", told) != told:
-                continue
-            known = "dataset_name" in row
-            found = row if known else home.adapt(row, place)
-            if found is None:
-                continue
-            pictures = [_picture(one, folder) for one in found["images"]]
-            yield {"options": None} | found | {"dataset_name": told, "images": pictures}
-    except KeyError as error:
-        raise UserError(
-            f"{source}: row {place} has no {error}: it is neither as {EVAL} nor as {home.hub_id} "
-            f"has {benchmark}"
-        ) from error
-    except vqa.Bad as bad:
-        raise UserError(f"{source}: row {place}: {bad}: mend or remove it") from bad
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        away = os.environ.get("HF_HUB_OFFLINE") == "1" and not Path(source).exists()
-        remedy = "set HF_HUB_OFFLINE=0, or name a local file" if away else "check the files"
+        yield from _opened(source, home)
+    except UserError:
+        raise
+    except Exception as error:  # of a dozen libraries: readers, decoders, the network
+        remedy = "check the files"
+        if not Path(source).exists():
+            off = os.environ.get("HF_HUB_OFFLINE") == "1"
+            remedy = "set HF_HUB_OFFLINE=0" if off else "go online and try again"
+            remedy += ", or name a local file"
         raise UserError(f"{source} cannot be read ({type(error).__name__}): {remedy}") from error

@@ -170,7 +170,7 @@ def write(items: Sequence[Item], card: Mapping[str, Any], folder: Path) -> Path:
     text = "\n".join(lines) + "\n"
     (partial / "items.jsonl").write_text(text, encoding="utf-8")
     digest = hashlib.sha256(text.encode()).hexdigest()
-    kept = json.dumps({**card, "sha256 of items.jsonl": digest}, indent=1)
+    kept = json.dumps({**card, vqa.SUM: digest}, indent=1)
     (partial / "card.json").write_text(kept + "\n", encoding="utf-8")
     os.replace(partial, folder)
     return folder / "items.jsonl"

@@ -12,10 +12,11 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
+from medrl_core.data import pictures
 from medrl_core.data.items import LETTERS, Item
+from medrl_core.data.pictures import MAX_PIXELS, Bad, fit
 from medrl_core.errors import UserError
 
 # Benchmark -> (its dataset_name in MedVLThinker-Eval, modality as a question names it).
@@ -28,46 +29,16 @@ BENCHMARKS = {
     "VQA-RAD": ("vqa_rad_closed", "radiology image"),
 }
 YES_NO = ("yes", "no")
-# As many pixels as the official run shows its model.
-MAX_PIXELS = 802_816
-# Pillow knows more; for EPS it starts Ghostscript on the file.
-IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-
-
-class Bad(ValueError):
-    """Says what is wrong with one row; the readers add where."""
+# Of the card beside a chosen subset: the sum of its items.
+SUM = "sha256 of items.jsonl"
 
 
 def _open(path: Path, max_pixels: int) -> Image.Image:
     """Opens an image as RGB, made smaller where it has more than `max_pixels`."""
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            return _fit(image, max_pixels)
+        return fit(pictures.read(path), max_pixels)
     except Bad as bad:
-        raise Bad(f"image {path.name}: {bad}") from bad
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise Bad(f"image {path.name} cannot be read ({type(error).__name__})") from error
-
-
-def _fit(image: Image.Image, max_pixels: int) -> Image.Image:
-    image = _rgb(image)
-    shrink = (max_pixels / (image.width * image.height)) ** 0.5
-    if shrink < 1:
-        size = (max(1, int(image.width * shrink)), max(1, int(image.height * shrink)))
-        image = image.resize(size, Image.Resampling.BICUBIC)
-    return image
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """As RGB: 16-bit grey by its upper 8 bits, what is transparent on white."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):  # Pillow would cut off at 255; the scale is not known
-        raise Bad(f"image of mode {image.mode}: save it with 8 or 16 bits a channel")
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+        raise Bad(f"image {path.name} {bad}") from bad
 
 
 def inside(folder: Path, name: object) -> Path:
@@ -263,11 +234,14 @@ def read_jsonl(
     """
     path = Path(path)
     try:
-        lines = path.read_bytes().split(b"\n")
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({type(error).__name__}): check the path"
         ) from error
+    if path.name == "items.jsonl" and path.with_name("card.json").is_file():
+        _check_sum(path, content)
+    lines = content.split(b"\n")
     items, seen, wrong, images = [], {}, [], {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -288,6 +262,20 @@ def read_jsonl(
     if not items:
         raise UserError(f"{path} holds no item: give one JSON object a line")
     return items
+
+
+def _check_sum(path: Path, content: bytes) -> None:
+    """Compares the items of `medrl data subset` with the sum on their card."""
+    card = path.with_name("card.json")
+    try:
+        told = json.loads(card.read_bytes())[SUM]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{card} gives no {SUM}: make the subset again, or remove it") from error
+    if told != hashlib.sha256(content).hexdigest():
+        raise UserError(
+            f"{path} is not what {card} tells of ({SUM}): make the subset again, or remove the "
+            "card if you changed the items"
+        )
 
 
 def _from_line(
@@ -323,14 +311,16 @@ def _from_line(
 
 
 def from_rows(
-    rows: Iterable[dict], benchmark: str, *, split: str = "test", max_pixels: int = MAX_PIXELS
-) -> list[Item]:
+    rows: Iterable[dict], benchmark: str, *, source: str = "the rows given", split: str = "test",
+    max_pixels: int = MAX_PIXELS,
+) -> list[Item]:  # fmt: skip
     """Turns rows of MedVLThinker-Eval into the items of one benchmark.
 
     Arguments:
         rows: dicts with images (PIL images), question, options (a string that holds a dict),
             answer_label, answer, dataset_name, dataset_index.
         benchmark: a key of `BENCHMARKS`; rows of other benchmarks are passed over.
+        source: where the rows came from, for messages.
         split: split that the items are given.
         max_pixels: larger images are made smaller.
 
@@ -349,8 +339,9 @@ def from_rows(
     for place, row in enumerate(rows):
         if row.get("dataset_name") != told:
             continue
+        where = f"{source}: row {place} of {benchmark}"
         try:
-            images = tuple(_fit(image, max_pixels) for image in row["images"])
+            images = tuple(fit(image, max_pixels) for image in row["images"])
             items.append(
                 _item(
                     row,
@@ -363,9 +354,9 @@ def from_rows(
                 )
             )
         except Bad as bad:
-            raise UserError(f"row {place} of {benchmark}: {bad}: mend or remove it") from bad
+            raise UserError(f"{where}: {bad}: mend or remove it") from bad
         except KeyError as error:
-            raise UserError(f"row {place} of {benchmark} has no {error}: add it") from error
+            raise UserError(f"{where} has no {error}: add it") from error
     if not items:
-        raise UserError(f"no row has dataset_name {told!r}: check the rows given for {benchmark}")
+        raise UserError(f"{source}: no row has dataset_name {told!r}: check them for {benchmark}")
     return items

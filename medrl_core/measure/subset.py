@@ -45,7 +45,8 @@ def choose(
     if items.suffix == ".jsonl":
         asked = vqa.read_jsonl(items)
     else:
-        asked = vqa.from_rows(homes.rows(str(items), "PMC-VQA"), "PMC-VQA")
+        rows = homes.rows(str(items), "PMC-VQA")
+        asked = vqa.from_rows(rows, "PMC-VQA", source=str(items))
     found = benchmarks.load(list(vqa.BENCHMARKS), str(against)) if against else {}
     passes = None
     if rollouts is not None:
