@@ -53,7 +53,7 @@ def parse_yaml(text: str, where: str) -> Any:
     # PyYAML lets through what Python says of numbers and dates that are none.
     except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
         why = str(error)
-    raise UserError(" ".join(f"{where[:200]} is not YAML: {why}".split())) from None
+    raise UserError(f"{where[:200]} is not YAML: {' '.join(why.split())}") from None
 
 
 def line(value: Any) -> str:

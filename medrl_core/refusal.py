@@ -34,13 +34,14 @@ def line(place: str, error: dict[str, Any], schema: dict[str, Any]) -> str:
     `schema` is the JSON schema of the model that refused.
     """
     if not error["loc"]:
-        return f"{place}: {error['ctx']['error']}"
+        return f"{place}: {error['ctx']['error'] if 'ctx' in error else error['msg'].lower()}"
     name, *inside = error["loc"]
     if error["type"] == "extra_forbidden":
         return f"{place}: no parameter {name!r}{closest(str(name), schema['properties'])}"
     where = name + "".join(f"[{part}]" for part in inside)
     words = allowed(schema["properties"][name])
-    return f"{place}: {where} = {error['input']!r} is refused ({_said(error)}); allowed: {words}"
+    value = repr(error["input"])[:200]
+    return f"{place}: {where} = {value} is refused ({_said(error)}); allowed: {words}"
 
 
 def first(error: ValidationError) -> str:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medrl_core import params, plain, plan
 from medrl_core.errors import UserError
+from medrl_core.refusal import first
 from medrl_core.report import comparison, provenance
 from medrl_core.study import RunFailed, changes, command_line, failed_folder, named, snakemake
 
@@ -30,9 +31,9 @@ class Grid(BaseModel):
     notebook: str
     axes: dict[str, list[Any]]
 
-    def command(self, study: plan.Study) -> str:
+    def command(self, study: str) -> str:
         """Return the command that makes the sweep again, as a shell reads it."""
-        words = ["medrl", "sweep", self.notebook, "--study", named(study)]
+        words = ["medrl", "sweep", self.notebook, "--study", study]
         for name, values in self.axes.items():
             words += ["-p", f"{name}={','.join(map(plain.line, values))}"]
         return shlex.join(words)
@@ -64,8 +65,11 @@ def read_words(notebook: str, words: list[str]) -> Grid:
 
 
 def read(path: str | Path) -> Grid:
-    """Read a grid from its file."""
-    return Grid.model_validate_json(Path(path).read_text())
+    """Read a grid from its file; a UserError says what is wrong with it."""
+    try:
+        return Grid.model_validate_json(Path(path).read_bytes())
+    except ValidationError as error:
+        raise UserError(f"{path}: {first(error)}; run the sweep again") from None
 
 
 def points(study: plan.Study, grid: Grid) -> list[Point]:
@@ -126,7 +130,7 @@ def make(study: plan.Study, grid: Grid, options: list[str]) -> tuple[Path, str]:
                 shutil.rmtree(folder)
             raise
     rows = [_outcome(study, grid, point) for point in wanted]
-    comparison.write(folder, study, grid.notebook, grid.axes, grid.command(study), rows)
+    comparison.write(folder, study, grid.notebook, grid.axes, grid.command(named(study)), rows)
     missing = sum(row.outcome != "finished" for row in rows)
     return (
         folder / "index.html",

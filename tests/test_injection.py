@@ -98,7 +98,7 @@ def test_any_value_arrives_in_the_parameter_cell(tried):
     metadata = {"kernelspec": kernel, "papermill": {}}
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
 
-    @settings(max_examples=tried.times(150, 20_000))
+    @settings(max_examples=tried.times(150, 20_000), derandomize=True)
     @given(VALUES)
     def one(value):
         with tried():
@@ -124,7 +124,7 @@ def test_any_value_survives_the_command_line(tried):
         max_leaves=8,
     )
 
-    @settings(max_examples=tried.times(150, 20_000))
+    @settings(max_examples=tried.times(150, 20_000), derandomize=True)
     @given(values)
     def one(value):
         with tried():
@@ -157,7 +157,7 @@ def test_commands_to_paste_are_safe_in_a_shell(toy, hostile, tried):
             *_, word = told_by_a_shell(study.command_line(loaded, "02_support", values))
             assert plain.parse_yaml(word.removeprefix("model="), "x") == text
             grid = sweep.Grid(notebook="02_support", axes={"model": [text, "b"]})
-            *_, word = told_by_a_shell(grid.command(loaded))
+            *_, word = told_by_a_shell(grid.command("toy"))
             assert sweep.read_words("02_support", [word]) == grid
 
 

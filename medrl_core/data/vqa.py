@@ -97,7 +97,7 @@ def _options(value: object) -> tuple[str, ...] | None:
     if isinstance(value, str) and value.strip():
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             try:
                 value = ast.literal_eval(value)  # only literals: runs no code
             except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
@@ -183,7 +183,7 @@ def read_vqa_rad(
         rows = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} is not there: name the folder that holds VQA-RAD") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({type(error).__name__}): get it again") from error
     if not isinstance(rows, list):
         raise UserError(f"{path} holds no list of questions: get it again")

@@ -249,7 +249,7 @@ def _line(text: str, known: _Known) -> Parsed | None:
     for names in (bare, {a for a in answers if a} | led):
         if len(names) == 1:
             return Parsed(names.pop(), "line")
-    return _one({a for a in answers if a})
+    return Parsed(None, "conflict") if any(answers) else None
 
 
 def _mention(text: str, known: _Known) -> Parsed | None:
