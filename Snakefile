@@ -1,15 +1,16 @@
 # What a study runs, in which order, and what may run side by side.
-# medrl study smoke; medrl book --study micro; snakemake --config study=micro --cores all
+# medrl study smoke; medrl book --study micro
 #
-# A run is stale when its manifest names other contents than are here now: parameters, notebook,
-# the core modules that it uses, data files, runs that it needs. A new time stamp is no new content.
+# Which runs are there and valid is decided before, from their contents: medrl_core/study.py leaves
+# a file for each (`made`). Snakemake makes the others, in order. No run folder is an output here:
+# Snakemake would remove it, or copy it to and fro, where a job fails.
 
 import re
 import shlex
 import sys
 
 from medrl_core import plan, sweep
-from medrl_core.study import command_line, mark_stale, mark_stale_book
+from medrl_core.study import BOOK_SOURCES, command_line, made
 
 medrl = f"{shlex.quote(sys.executable)} -m medrl_core.cli"
 study = plan.load_study(config.get("study", "micro"))
@@ -17,11 +18,6 @@ edition = config.get("edition", "student")
 runs = plan.planned(study)
 if "grid" in config:
     runs |= sweep.planned(study, sweep.read(config["grid"]))
-stale = mark_stale(study, runs)
-
-
-def folder(name):
-    return f"runs/{study.name}/{name}"
 
 
 def resources_of(name):
@@ -39,16 +35,14 @@ localrules:
 
 rule all:
     input:
-        [folder(notebook) for notebook in study.runs],
+        [made(study, notebook) for notebook in study.runs],
 
 
 rule run:
     input:
-        needed=lambda w: [folder(name) for name in plan.dependencies(runs[w.name][1])],
-        stale=lambda w: stale.get(w.name, []),
+        lambda w: [made(study, name) for name in plan.dependencies(runs[w.name][1])],
     output:
-        # update: a run that fails leaves the finished one in place, stale as it is
-        update(directory(f"runs/{study.name}/{{name}}")),
+        touch(made(study, "{name}")),
     params:
         words=lambda w: command_line(study, *runs[w.name]).removeprefix("medrl "),
     threads: 1
@@ -61,10 +55,9 @@ rule run:
 
 rule book:
     input:
-        runs=rules.all.input,
-        stale=mark_stale_book(study, edition),
+        rules.all.input,
     output:
-        plan.BOOK,
+        BOOK_SOURCES,
     params:
         words=shlex.join(["book", "--study", study.path, "--edition", edition, "--only"]),
     shell:

@@ -6,6 +6,8 @@ Run: medrl --help. Test: pytest tests/test_cli.py
 from __future__ import annotations
 
 import functools
+import logging
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medrl_core.errors import UserError
+from medrl_core.errors import UserError, on_disk
 from medrl_core.thresholds import DELTA_GAP, SUPPORT_K, TAU_SUPPORT
 
 app = typer.Typer(
@@ -33,23 +35,41 @@ Size = Annotated[int, typer.Option(help="image side in pixels: 28, 64, 128 or 22
 Root = Annotated[str | None, typer.Option(help="folder; else $MEDMNIST_ROOT, then ~/.medmnist")]
 
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
 def _one_line(command: Callable) -> Callable:
-    """Print an error that has a message for the user as one line; 2: a user's mistake, 1: other."""
+    """Print an error that has a message for the user as one line; 2: a user's mistake, 1: other.
+
+    Ctrl-C and SIGTERM end the command like an error, so that it clears up after itself.
+    """
 
     @functools.wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> None:
         from medrl_core.study import RunFailed
 
+        # Under nohup and the like a signal is ignored, and stays so.
+        before = {one: found for one in STOPS if (found := signal.getsignal(one)) != signal.SIG_IGN}
+        for one in before:
+            signal.signal(one, _stop)
         try:
-            command(*args, **kwargs)
-        except UserError as error:
+            with on_disk(kwargs.get("out") or kwargs.get("folder") or Path.cwd()):
+                command(*args, **kwargs)
+        except (UserError, RunFailed) as error:
             print(f"medrl: {error}", file=sys.stderr)
-            raise typer.Exit(2) from None
-        except RunFailed as error:
-            print(f"medrl: {error}", file=sys.stderr)
-            raise typer.Exit(1) from None
+            raise typer.Exit(2 if isinstance(error, UserError) else 1) from None
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
 
     return guarded
+
+
+def _stop(number: int, _frame: Any) -> None:
+    for one in STOPS:  # what comes now clears up, and is not cut off
+        signal.signal(one, signal.SIG_IGN)
+    logging.disable()  # what is cut off has nothing to tell
+    raise SystemExit(128 + number)
 
 
 @app.command()
@@ -194,6 +214,7 @@ def evaluate(
     exact: Annotated[bool, typer.Option("--exact", help="also the options' probabilities")] = False,
 ) -> None:
     """Measure Acc@1 and Pass@K of any model on any items; resumes."""
+    from medrl_core import folders
     from medrl_core.data import vqa
     from medrl_core.data.prompts import prompt_hash
     from medrl_core.measure import evaluate as sampled
@@ -203,8 +224,6 @@ def evaluate(
     from medrl_core.measure.sampling import Decoding
     from medrl_core.models import hub
     from medrl_core.report.scores import write_exact
-    from medrl_core.study import locked
-
     decoding = Decoding(temperature, top_p, 0, max_new_tokens)
     with warnings.catch_warnings(record=True, action="always") as left_out:
         asked = vqa.read_jsonl(items, skip_bad=skip_bad)
@@ -219,7 +238,7 @@ def evaluate(
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file: name a folder")
     place = out.resolve()
-    with locked(place.with_name(f".{place.name}.lock"), str(out)):
+    with folders.locked(folders.lock_of(place), str(out)):
         fast = backend == "vllm"
         net, processor = vllm.load(model, asked) if fast else hub.load(model)
         names = {"model_name": model, "model_hash": hub.model_hash(model)}

@@ -1,7 +1,30 @@
-"""The one exception for mistakes a user can mend.
+"""The one exception for mistakes a user can mend, and what a disk that refuses says to the user.
 
-The `medrl` command prints it in one line and exits with 2 (`pytest tests/test_cli.py`).
+The `medrl` command prints it in one line and exits with 2 (`pytest tests/test_cli.py
+tests/test_disk.py`).
 """
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+ROOM = "make room there, then give the same command again"
+RIGHTS = "make it writable for you, or work in another folder"
+REMEDIES = {
+    errno.ENOSPC: ROOM,
+    errno.EDQUOT: ROOM,
+    errno.EROFS: RIGHTS,
+    errno.EACCES: RIGHTS,
+    errno.EPERM: RIGHTS,
+}
+# Python and Arrow write "[Errno 28] ...: 'path'", of a copy 'from' -> 'to'; Rust "(os error 28)".
+NUMBER = re.compile(r"(?:errno|os error) (\d+)\b(?:.*'([^']+)'$)?", re.IGNORECASE)
+# All that torch says where a file came out shorter than what was written.
+CUT_SHORT = "unexpected pos "
 
 
 class UserError(Exception):
@@ -14,3 +37,29 @@ class UserError(Exception):
     def __init__(self, message: str):
         signs = (one if one.isprintable() else repr(one)[1:-1] for one in message)
         super().__init__("".join(signs))
+
+
+def of_disk(said: str, place: str | os.PathLike) -> str:
+    """Return the line for the user if this is the message of a disk that refuses; "" if not.
+
+    Arguments: `said` by any library; `place` where it wrote, for messages that name no file.
+    """
+    found = NUMBER.search(said)
+    number = errno.ENOSPC if CUT_SHORT in said else int(found[1]) if found else 0
+    if number not in REMEDIES:
+        return ""
+    where = (found and found[2]) or os.fspath(place)
+    return f"{where}: {os.strerror(number).lower()}: {REMEDIES[number]}"
+
+
+@contextmanager
+def on_disk(place: str | os.PathLike) -> Iterator[None]:
+    """Turn what a full or read-only disk raises inside into a UserError that names the place."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if line := of_disk(str(error), place):
+            raise UserError(line) from error
+        raise

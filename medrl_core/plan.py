@@ -225,8 +225,8 @@ def book_fingerprint(study: Study, edition: str) -> dict[str, str]:
     folders = (Path("book"), Path("data"), Path("_config.yml"), Path("CITATION.cff"), STUDIES)
     files = {file for folder in folders for file in _files_below(folder)}
     files.update(module_files({"medrl_core.report.book"}))
-    # The status page also lists runs with parameters of their own, and failures.
-    files.update(RUNS.glob(f"{study.name}/[0-9]*@*/manifest.json"))
+    # The status page lists all runs, those with parameters of their own too, and failures.
+    files.update(RUNS.glob(f"{study.name}/[0-9]*/manifest.json"))
     files.update(RUNS.glob(f".failed/{study.name}/*/failure.json"))
     named = {"study": study.name, "edition": edition}
     return named | {path.as_posix(): file_hash(path) for path in sorted(files)}

@@ -5,24 +5,27 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+import psutil
 
 from medrl_core import clone, params, plain, plan
-from medrl_core.errors import UserError
+from medrl_core.errors import UserError, of_disk, on_disk
+from medrl_core.folders import lock_of, locked, mend, mend_all, partial_of, replace
 from medrl_core.report import provenance
 
 KERNEL_ENVIRONMENT = {
@@ -50,7 +53,8 @@ def run(study: plan.Study, notebook: str, overrides: dict[str, Any], only: bool)
     folder = plan.run_folder(study, notebook, values)
     needed = plan.dependencies(values)
     if needed and not only:
-        snakemake(study, [(plan.RUNS / study.name / name).as_posix() for name in needed])
+        snakemake(study, [made(study, name) for name in needed])
+    mend_all(folder.parent, provenance.NAME)
     if only or not folder.is_dir() or changes(study, notebook, values, folder):
         execute(study, notebook, values, folder)
     return folder
@@ -74,27 +78,37 @@ def state(study: plan.Study, notebook: str, values: params.Common) -> str:
     return f"{folder} is there and valid, nothing would be made"
 
 
-def mark_stale(study: plan.Study, runs: plan.Planned) -> dict[str, Path]:
-    """Return, for each run that is there but stale, a new file; the Snakefile makes it an input.
+def made(study: plan.Study, name: str) -> str:
+    """Return the file that tells Snakemake that a run of the study is there and valid."""
+    return (plan.RUNS / ".made" / study.name / name).as_posix()
 
-    The manifest alone says what a run was made of, so it does not matter who made the run. What
-    changed is printed.
+
+def mark_made(study: plan.Study, runs: plan.Planned) -> None:
+    """Leave the file `made` for each run that is there and valid, and for no other.
+
+    The manifest alone says what a run was made of, so it does not matter who made it or when. What
+    has changed is printed.
     """
-    marks = {}
     for name, (notebook, values) in runs.items():
-        folder = plan.RUNS / study.name / name
-        if folder.is_dir() and (names := changes(study, notebook, values, folder)):
-            print(f"{folder} is stale; changed: {', '.join(names)}", file=sys.stderr)
-            marks[name] = _mark(folder)
-    return marks
+        folder, mark = plan.RUNS / study.name / name, Path(made(study, name))
+        changed = changes(study, notebook, values, folder) if folder.is_dir() else []
+        if changed:
+            print(f"{folder} is stale; changed: {', '.join(changed)}", file=sys.stderr)
+        if changed or not folder.is_dir():
+            mark.unlink(missing_ok=True)
+            continue
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+        os.utime(mark, (0, 0))  # Snakemake goes by times: none of these is newer than another
 
 
-def mark_stale_book(study: plan.Study, edition: str) -> list[Path]:
-    """Return a new file if the built book was made of other things than are here now."""
-    if not plan.BOOK.is_file() or not BOOK_SOURCES.is_file():
-        return []
-    before, now = json.loads(BOOK_SOURCES.read_text()), plan.book_fingerprint(study, edition)
-    return [] if before == now else [_mark(plan.BOOK.parents[1])]
+def mark_book(study: plan.Study, edition: str) -> None:
+    """Remove the list of the book's sources unless the book is there and made of what is here."""
+    if BOOK_SOURCES.is_file() and plan.BOOK.is_file():
+        before, now = json.loads(BOOK_SOURCES.read_text()), plan.book_fingerprint(study, edition)
+        if before == now:
+            return
+    BOOK_SOURCES.unlink(missing_ok=True)
 
 
 def failed_folder(folder: Path) -> Path:
@@ -102,35 +116,53 @@ def failed_folder(folder: Path) -> Path:
     return plan.RUNS / ".failed" / folder.parent.name / folder.name
 
 
-def _mark(folder: Path) -> Path:
-    mark = plan.RUNS / ".stale" / folder.parent.name / folder.name
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.write_text(str(time.time_ns()))  # Snakemake ignores a new file with the old content
-    return mark
-
-
 def snakemake(
     study: plan.Study,
     targets: list[str],
     options: list[str] | None = None,
     edition: str = "student",
-    grid: Path | None = None,
+    grid: tuple[Path, plan.Planned] | None = None,
 ) -> None:
-    """Let Snakemake make targets of a study: run folders, "all", or "book" in an edition.
+    """Let Snakemake make targets of a study: files `made`, "all", or "book" in an edition.
 
-    Arguments: `grid` is the file of a sweep whose runs may be targets too.
+    Arguments: `grid` is the file of a sweep and its runs, which may be targets too.
     Raises: RunFailed if a run failed, and the run itself has said why; UserError if a study is
     being made here already. Our lock ends with its process, Snakemake's own would outlive a kill.
     """
     command = [sys.executable, "-m", "snakemake", *targets, "--config", f"study={study.path}"]
-    command += [f"edition={edition}", *([f"grid={grid}"] if grid else [])]
+    command += [f"edition={edition}", *([f"grid={grid[0]}"] if grid else [])]
     command += ["--cores", "all", "--rerun-triggers", "mtime"]
-    command += ["--rerun-incomplete", "--keep-going", "--quiet", "host", "reason"]
-    with locked(plan.RUNS / ".snakemake.lock", "a study"):
+    # What is there is whole, also after a kill.
+    command += ["--ignore-incomplete", "--nolock", "--keep-going", "--quiet", "host", "reason"]
+    with on_disk(plan.RUNS), locked(plan.RUNS / ".snakemake.lock", "a study") as held:
+        mend_all(plan.RUNS / study.name, provenance.NAME)
+        mark_made(study, plan.planned(study) | (grid[1] if grid else {}))
+        if "book" in targets:
+            mark_book(study, edition)
         # Progress of the runs goes to stderr; what the command makes is all that stdout says.
-        done = subprocess.run([*command, "--nolock", *(options or [])], stdout=2)
-    if done.returncode != 0:
+        # Should this process be killed, the lock is Snakemake's until it has ended too.
+        process = subprocess.Popen([*command, *(options or [])], stdout=2, pass_fds=[held])
+        try:
+            failed = process.wait()
+        except BaseException:
+            _stop(process)
+            raise
+    if failed:
         raise RunFailed(f"study {study.name} is not complete; the lines above say what failed")
+
+
+def _stop(snakemake: subprocess.Popen) -> None:
+    """End Snakemake and the runs that it has started, and wait for that."""
+    here = os.getpgrp()
+    with suppress(psutil.NoSuchProcess, ProcessLookupError):
+        below = psutil.Process(snakemake.pid).children(recursive=True)
+        # A kernel has a group of its own: its run ends it, and would take this for a failure.
+        runs = [one for one in below if os.getpgid(one.pid) == here]
+        snakemake.send_signal(signal.SIGINT)  # at SIGTERM it waits until the runs are done
+        for one in runs:
+            one.terminate()
+        psutil.wait_procs(runs)
+    snakemake.wait()
 
 
 def build_book(study: plan.Study, edition: str) -> None:
@@ -144,9 +176,13 @@ def build_book(study: plan.Study, edition: str) -> None:
     from medrl_core.report.book import assemble
 
     stage = plan.BOOK.parents[1] / "stage"
-    assemble(study.name, stage, edition=edition)
-    _jupyter_book(stage, [])
-    BOOK_SOURCES.write_text(json.dumps(sources, indent=2))
+    with on_disk(stage.parent), locked(lock_of(stage), "the book") as held:
+        BOOK_SOURCES.unlink(missing_ok=True)
+        assemble(study.name, stage, edition=edition)
+        _jupyter_book(stage, [], held)
+        partial = BOOK_SOURCES.with_suffix(".partial")
+        partial.write_text(json.dumps(sources, indent=2))
+        os.replace(partial, BOOK_SOURCES)
 
 
 def print_book(browser: str) -> Path:
@@ -156,7 +192,8 @@ def print_book(browser: str) -> Path:
     Returns: the PDF; the page stays in _build/singlehtml. Raises: RunFailed if either refuses.
     """
     folder = plan.BOOK.parents[1]
-    _jupyter_book(folder / "stage", ["--builder", "singlehtml"])
+    with locked(lock_of(folder / "stage"), "the book") as held:
+        _jupyter_book(folder / "stage", ["--builder", "singlehtml"], held)
     target = folder / "book.pdf"
     page = (folder / "singlehtml/index.html").resolve().as_uri()
     command = [browser, "--headless", "--disable-gpu", "--no-pdf-header-footer"]
@@ -180,11 +217,19 @@ def find_browser() -> str:
     )
 
 
-def _jupyter_book(stage: Path, options: list[str]) -> None:
+def _jupyter_book(stage: Path, options: list[str], lock: int) -> None:
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", stage.as_posix()]
     command += ["--path-output", ".", "-n", "-W", "--keep-going", *options]
-    if subprocess.run(command, stdout=2).returncode != 0:
+    unfinished = stage.with_name(".unfinished")
+    if unfinished.exists():  # Sphinx would take a file that a kill cut off for whole
+        for name in ("html", "singlehtml", ".doctrees"):
+            shutil.rmtree(stage.with_name(name), ignore_errors=True)
+    unfinished.touch()
+    if subprocess.run(command, stdout=2, pass_fds=[lock]).returncode != 0:
+        if shutil.disk_usage(stage).free < 2**20:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         raise RunFailed("the book is not built; the lines above say what Jupyter Book refused")
+    unfinished.unlink()
 
 
 def execute(study: plan.Study, notebook: str, values: params.Common, folder: Path) -> None:
@@ -196,14 +241,13 @@ def execute(study: plan.Study, notebook: str, values: params.Common, folder: Pat
     """
     for needed in plan.dependencies(values):
         provenance.verify(plan.RUNS / study.name / needed)
-    with locked(folder.with_name(f".{folder.name}.lock"), folder.as_posix()):
-        partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
-        for left in folder.parent.glob(f".{folder.name}.partial-*"):
-            shutil.rmtree(left)
+    with on_disk(folder), locked(lock_of(folder), folder.as_posix()):
+        mend(folder, provenance.NAME)
+        partial = partial_of(folder)
         partial.mkdir(parents=True)
         try:
             _fill(study, notebook, values, partial)
-            _replace(folder, partial)
+            replace(folder, partial)
             shutil.rmtree(failed_folder(folder), ignore_errors=True)
             shutil.rmtree(checkpoint_folder(folder), ignore_errors=True)
         finally:
@@ -273,8 +317,11 @@ def _papermill(notebook: str, values: dict[str, Any], partial: Path, command: st
         kind, said = RunFailed, "the kernel died; was there too little memory?"
         if isinstance(error, papermill.PapermillExecutionError):
             said = " ".join(error.evalue.split())
-            kind = UserError if error.ename == "UserError" else RunFailed
-            if kind is RunFailed:
+            disk = of_disk(said, plan.RUNS)
+            kind = UserError if error.ename == "UserError" or disk else RunFailed
+            if disk:
+                said = disk
+            elif kind is RunFailed:
                 said = f"cell {error.cell_index + 1} raised {error.ename}: {said}"
         failure = provenance.Failure(
             error=said,
@@ -333,31 +380,3 @@ def named(study: plan.Study) -> str:
     """Return what --study takes: the name of a study of this clone, else its path."""
     known = study.path == (plan.STUDIES / f"{study.name}.yaml").as_posix()
     return study.name if known else study.path
-
-
-@contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock file while `what` is being made; a second holder is told so at once.
-
-    The lock ends with its process, so a killed one leaves nothing that stands in the way.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"{what} is being made here by another process; wait for it") from None
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)  # while it is held: nobody can have taken it in between
-        lock.release()
-
-
-def _replace(folder: Path, partial: Path) -> None:
-    """Put the finished folder in place of the old one."""
-    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -20,7 +20,15 @@ from medrl_core import params, plain, plan
 from medrl_core.errors import UserError
 from medrl_core.refusal import first
 from medrl_core.report import comparison, provenance
-from medrl_core.study import RunFailed, changes, command_line, failed_folder, named, snakemake
+from medrl_core.study import (
+    RunFailed,
+    changes,
+    command_line,
+    failed_folder,
+    made,
+    named,
+    snakemake,
+)
 
 
 class Grid(BaseModel):
@@ -120,9 +128,10 @@ def make(study: plan.Study, grid: Grid, options: list[str]) -> tuple[Path, str]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "grid.json").write_text(grid.model_dump_json(indent=2) + "\n")
     if any(_stale(study, grid, point) for point in wanted):
-        targets = [point.folder.as_posix() for point in wanted]
+        targets = [made(study, point.folder.name) for point in wanted]
+        runs = {one.folder.name: (grid.notebook, one.values) for one in wanted}
         try:
-            snakemake(study, targets, options, grid=folder / "grid.json")
+            snakemake(study, targets, options, grid=(folder / "grid.json", runs))
         except RunFailed:
             pass  # the page shows which run failed and why
         except UserError:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
+import signal
 import time
 from pathlib import Path
 
@@ -42,15 +44,17 @@ def finish(process):
     assert process.exitcode == 0
 
 
-def kill_after(process, folder, step):
-    """Kill a training once the checkpoint of a step or a later one is there."""
+def kill_after(process, folder, step, number, delay):
+    """Send a signal to a training soon after the checkpoint of a step or a later one is there."""
     while not any(int(mark.parent.name.split("-")[1]) >= step for mark in
                   folder.glob("*/checkpoint-*/whole")):
         assert process.is_alive(), "the training ended before it could be killed"
         time.sleep(0.002)
-    process.kill()
+    process.join(delay)
+    assert process.exitcode is None, "the training ended before it could be killed"
+    os.kill(process.pid, number)
     process.join()
-    assert process.exitcode == -9
+    assert process.exitcode == -number
 
 
 def result(path):
@@ -59,19 +63,42 @@ def result(path):
     return weights, rows
 
 
-@pytest.mark.parametrize("kind", trained.KINDS)
-def test_a_training_killed_ends_in_the_weights_of_an_undisturbed_one(start, tmp_path, kind):
+def tried_often(start, tmp_path, kind, tried):
+    """Kill trainings of one kind at random steps, and compare what they end in after that."""
     finish(start(kind, None, tmp_path / "whole.pt"))
-    folder = tmp_path / "kept"
-    kill_after(start(kind, folder, tmp_path / "killed.pt"), folder, 4)
-    assert not (tmp_path / "killed.pt").exists()
-    finish(start(kind, folder, tmp_path / "resumed.pt"))
-    (weights, history), (again, history_again) = (
-        result(tmp_path / name) for name in ("whole.pt", "resumed.pt")
-    )
-    assert tiny.same(weights, again)
-    assert history == history_again
-    assert [path.name for path in folder.glob("*/*")] == ["ended.pt"]
+    draw = random.Random(kind)
+    for number in range(tried.times(1, 6)):
+        folder, out = tmp_path / f"kept{number}", tmp_path / f"{number}.pt"
+        signals = [signal.SIGKILL, signal.SIGTERM]
+        draw.shuffle(signals)
+        with tried():
+            # The second kill comes soon after the training has gone on.
+            for step, one in zip((4, 2)[: tried.times(1, 2)], signals, strict=False):
+                kill_after(start(kind, folder, out), folder, step, one, draw.uniform(0, 0.02))
+            assert not out.exists()
+            finish(start(kind, folder, out))
+            (weights, history), (again, history_again) = map(result, (tmp_path / "whole.pt", out))
+            assert tiny.same(weights, again)
+            assert history == history_again
+            assert [path.name for path in folder.glob("*/*")] == ["ended.pt"]
+
+
+SAME = "the same training goes on and ends in the same weights, bit for bit, and the same log"
+
+
+@pytest.mark.fault("Killed", "SFT killed by SIGKILL or SIGTERM between and within steps", SAME)
+def test_sft_killed_ends_in_the_weights_of_an_undisturbed_one(start, tmp_path, tried):
+    tried_often(start, tmp_path, "sft", tried)
+
+
+@pytest.mark.fault(
+    "Killed",
+    "RL (GRPO and four variants) killed by SIGKILL or SIGTERM between and within steps",
+    SAME,
+)
+@pytest.mark.parametrize("kind", [kind for kind in trained.KINDS if kind != "sft"])
+def test_rl_killed_ends_in_the_weights_of_an_undisturbed_one(start, tmp_path, kind, tried):
+    tried_often(start, tmp_path, kind, tried)
 
 
 def test_an_ended_training_is_not_done_again(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def start(tmp_path_factory):
 
 @pytest.mark.fault(
     "Killed",
-    "`medrl evaluate` killed by SIGKILL at random stages of sampling",
+    "`medrl evaluate` killed by SIGKILL or SIGTERM at random stages of sampling",
     "the same command goes on and ends with the same bytes",
 )
 def test_killed_at_random_moments_it_ends_like_an_undisturbed_run(start, tmp_path, tried):
@@ -87,7 +88,7 @@ def test_killed_at_random_moments_it_ends_like_an_undisturbed_run(start, tmp_pat
         process.join(draw.uniform(0, 0.05))
         if process.exitcode is None:
             with tried():
-                process.kill()
+                os.kill(process.pid, draw.choice([signal.SIGKILL, signal.SIGTERM]))
                 process.join()
                 stages.add(written(out))
         else:
@@ -102,8 +103,13 @@ def test_killed_at_random_moments_it_ends_like_an_undisturbed_run(start, tmp_pat
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_second_process_on_a_folder_is_told_so_and_stops(start, tmp_path):
-    with FileLock(tmp_path / ".out.lock"):
+@pytest.mark.fault(
+    "Disk and machine",
+    "a second `medrl evaluate` into a folder that another process is writing",
+    "the second says so in one line and touches nothing",
+)
+def test_a_second_process_on_a_folder_is_told_so_and_stops(start, tmp_path, tried):
+    with FileLock(tmp_path / ".out.lock"), tried():
         process, error = start(tmp_path / "out")
         process.join()
         said = error.read_text()

@@ -150,6 +150,15 @@ def write(items: Sequence[Item], card: Mapping[str, Any], folder: Path) -> Path:
         raise UserError(f"{folder} is there already: name another folder")
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _fill(items, card, partial)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder / "items.jsonl"
+
+
+def _fill(items: Sequence[Item], card: Mapping[str, Any], partial: Path) -> None:
     (partial / "images").mkdir(parents=True)
     lines = []
     for item in items:
@@ -172,5 +181,3 @@ def write(items: Sequence[Item], card: Mapping[str, Any], folder: Path) -> Path:
     digest = hashlib.sha256(text.encode()).hexdigest()
     kept = json.dumps({**card, vqa.SUM: digest}, indent=1)
     (partial / "card.json").write_text(kept + "\n", encoding="utf-8")
-    os.replace(partial, folder)
-    return folder / "items.jsonl"

@@ -22,6 +22,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from sklearn.decomposition import PCA
 
 from medrl_core.data.images import ImageSet
@@ -196,7 +197,7 @@ def _write(batches: Iterator[np.ndarray], n: int, path: Path) -> None:
     about = {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * n * shape[1]]}
     header = json.dumps({"features": about}).encode()
     header += b" " * (-len(header) % 8)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:
             file.write(len(header).to_bytes(8, "little") + header)
@@ -237,5 +238,11 @@ def features(
     path = Path(cache_dir) / f"{tower.hash}-{_digest(images.shape, images)}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(_batches(tower, images, batch_size), len(images), path)
+        lock = path.with_name(f".{path.name}.lock")
+        with FileLock(lock):  # a second process waits, and reads what the first has kept
+            try:
+                if not path.exists():
+                    _write(_batches(tower, images, batch_size), len(images), path)
+            finally:
+                lock.unlink(missing_ok=True)
     return _read(path)

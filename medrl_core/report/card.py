@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pandas as pd
 
 from medrl_core.data import phantom
 from medrl_core.data.items import ANSWER_FORMATS, build_items
+from medrl_core.folders import mend, replace
 from medrl_core.measure.evaluate import evaluate
 from medrl_core.measure.parsing import format_ok
 from medrl_core.measure.rollouts import RolloutStore
@@ -139,6 +138,7 @@ def make(*, out: str, seed: int = 0) -> None:
     model, processor, _ = pretrain.train(lessons, seed=seed)
     target = Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
+    mend(target)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as work:
         made = hub.save(model, processor, Path(work) / "model")
         content = {
@@ -150,6 +150,4 @@ def make(*, out: str, seed: int = 0) -> None:
             "command": f"medrl pretrain --out {out} --seed {seed}",
         }
         write(made, content, measure(made, Path(work)))
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(made, target)
+        replace(target, made)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import os
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -68,8 +69,11 @@ def write(edition: str, out: Path) -> list[Path]:
     if Path(out).exists() and not Path(out).is_dir():
         raise UserError(f"--out {out} is a file: name a folder")
     Path(out).mkdir(parents=True, exist_ok=True)
-    for path, notebook in made.items():
-        nbformat.write(notebook, path)
+    with tempfile.TemporaryDirectory(prefix=".", dir=out) as partial:
+        for path, notebook in made.items():
+            nbformat.write(notebook, Path(partial, path.name))
+        for path in made:
+            os.replace(Path(partial, path.name), path)
     return list(made)
 
 

@@ -24,6 +24,8 @@ from medrl_core.refusal import first
 # by their own hash.
 KEPT = ("results.json", "executed.ipynb", "rollouts.parquet", "figures/*")
 
+NAME = "manifest.json"  # the last file that is written into a run folder
+
 
 class Manifest(BaseModel):
     """What `manifest.json` of a run folder holds."""
@@ -68,12 +70,12 @@ def write(manifest: Manifest, folder: Path) -> None:
     manifest = manifest.model_copy(update={"files": files})
     partial = folder / ".manifest.json.partial"
     partial.write_text(manifest.model_dump_json(indent=2) + "\n")
-    os.replace(partial, folder / "manifest.json")
+    os.replace(partial, folder / NAME)
 
 
 def read(folder: Path) -> Manifest:
     """Read the manifest of a run folder; a UserError says which one is missing or broken."""
-    path = folder / "manifest.json"
+    path = folder / NAME
     if not path.is_file():
         raise UserError(f"{folder} is no finished run: {path.name} is missing; run it again")
     try:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 from medrl_core import plan
 from medrl_core.errors import UserError
+from medrl_core.folders import mend, partial_of, replace
 from medrl_core.report import provenance
 
 RECORDS = Path("data/records")
@@ -37,16 +37,22 @@ def keep(study: plan.Study) -> list[Path]:
     for folder in folders.values():
         provenance.verify(folder)
     target = RECORDS / study.name
-    partial = target.with_name(f".{study.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    for name, folder in folders.items():
-        (partial / name / "figures").mkdir(parents=True)
-        for file in FILES:
-            if (folder / file).is_file():
-                shutil.copyfile(folder / file, partial / name / file)
-        for figure in sorted((folder / "figures").glob("*")):
-            if figure.name.endswith(FIGURES):
-                shutil.copyfile(figure, partial / name / "figures" / figure.name)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(partial, target)
+    mend(target)
+    partial = partial_of(target)
+    try:
+        for name, folder in folders.items():
+            _copy(folder, partial / name)
+        replace(target, partial)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return [target / name for name in folders]
+
+
+def _copy(folder: Path, target: Path) -> None:
+    (target / "figures").mkdir(parents=True)
+    for file in FILES:
+        if (folder / file).is_file():
+            shutil.copyfile(folder / file, target / file)
+    for figure in sorted((folder / "figures").glob("*")):
+        if figure.name.endswith(FIGURES):
+            shutil.copyfile(figure, target / "figures" / figure.name)

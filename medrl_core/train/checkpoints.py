@@ -22,6 +22,7 @@ from transformers import Trainer, TrainerCallback
 from trl.trainer.utils import RepeatSampler
 
 import medrl_core
+from medrl_core.errors import on_disk
 from medrl_core.train.budget import TokenBudget
 
 # The rooms of the core that a training runs through, and the packages that compute it.
@@ -79,12 +80,18 @@ def run(trainer: Trainer, checkpoints: Checkpoints | None) -> None:
     if (home / ENDED).is_file():
         _restore_ended(trainer, home / ENDED)
         return
+    with on_disk(home):
+        _train(trainer, home, checkpoints.every)
+
+
+def _train(trainer: Trainer, home: Path, every: int) -> None:
+    """Train from the last whole checkpoint in `home`, and keep there what the training ends in."""
     # Between two log rows, or between two steps on one batch of completions, there is more state
     # than the trainer saves. A batch of completions ends where a log row does.
     unit = int(trainer.args.logging_steps)
     trainer.args.output_dir = str(home)
     trainer.args.save_strategy = "steps"
-    trainer.args.save_steps = math.ceil(checkpoints.every / unit) * unit
+    trainer.args.save_steps = math.ceil(every / unit) * unit
     # The one before the last is whole while the last is being written.
     trainer.args.save_total_limit = 2
     last = newest(home)
