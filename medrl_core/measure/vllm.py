@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import messages, prompt_hash
@@ -26,7 +27,7 @@ from medrl_core.measure.sampling import (
     rollout_rows,
     wanted_items,
 )
-from medrl_core.models import hub
+from medrl_core.models import hub, whole
 
 # Items handed to vLLM at once; it makes its own batches of them. Their rows are kept together.
 ITEMS_A_CALL = 256
@@ -56,6 +57,8 @@ def load(ref: str, items: Sequence[Item]):
         ) from error
     most = max((len(item.images) for item in items), default=0)
     limit = {"image": most} if most else {}
+    if Path(ref).is_dir():
+        whole.check(Path(ref))
     try:
         llm = LLM(model=ref, limit_mm_per_prompt=limit, **hub.NO_CODE)
         return llm, AutoProcessor.from_pretrained(ref, **hub.NO_CODE)

@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medrl_core.errors import UserError
+from medrl_core.models import whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -53,16 +52,21 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
     device = device or _device()
     dtype = dtype or _dtype(device)
     adapter = Path(ref) / ADAPTER
+    if _is_folder(ref):
+        whole.check(Path(ref))
     try:
         base = json.loads(adapter.read_text())[_BASE] if adapter.is_file() else ref
         processor: ProcessorMixin = AutoProcessor.from_pretrained(ref, **NO_CODE)
-        model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(
+        model: PreTrainedModel
+        model, found = AutoModelForImageTextToText.from_pretrained(
             base,
             config=_config(base),
             dtype=getattr(torch, dtype),
             use_safetensors=True,
+            output_loading_info=True,
             **NO_CODE,
         )
+        _check_fit(base, processor.tokenizer, found)
         if adapter.is_file():
             from peft import PeftModel
 
@@ -100,6 +104,8 @@ def load_vision(ref: str, *, device: str | None = None, random: bool = False):
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     device = device or _device()
+    if _is_folder(ref):
+        whole.check(Path(ref))
     try:
         config = _config(ref)
         speaks = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
@@ -113,7 +119,10 @@ def load_vision(ref: str, *, device: str | None = None, random: bool = False):
             return model, processor.image_processor
         else:
             kept = {"use_safetensors": True, "dtype": _dtype(device), **NO_CODE}
-            model = AutoModel.from_pretrained(ref, config=config, **kept)
+            model, found = AutoModel.from_pretrained(
+                ref, config=config, output_loading_info=True, **kept
+            )
+            _check_fit(ref, None, found)
         processor = (AutoProcessor if speaks else AutoImageProcessor).from_pretrained(
             ref, **NO_CODE
         )
@@ -134,6 +143,25 @@ def _config(ref: str):
     return config
 
 
+def _check_fit(ref: str, tokenizer, found: dict) -> None:
+    """Refuse a model part of which would be random, and a folder part of which would be left out.
+
+    transformers only warns. A pooler is drawn at random for models that never had one; no tower
+    reads it. A model of the hub may hold more than is asked for, such as a head.
+    """
+    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name.split("."))
+    if missing:
+        raise ValueError(f"its files hold no weights {missing[0]} ({len(missing)} are missing)")
+    if tokenizer is None or not _is_folder(ref):
+        return
+    unused = sorted(found["unexpected_keys"])
+    if unused:
+        raise ValueError(f"its config.json has no place for {unused[0]} ({len(unused)} are left)")
+    names = tokenizer.vocab_files_names.values()
+    if not any((Path(ref) / name).is_file() for name in names):
+        raise ValueError(f"its folder holds no tokenizer ({' or '.join(names)})")
+
+
 def _device() -> str:
     import torch
 
@@ -149,18 +177,8 @@ def refusal(ref: str, error: Exception) -> UserError:
     first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
     offline = os.environ.get("HF_HUB_OFFLINE") == "1"
     hint = "the hub is switched off (HF_HUB_OFFLINE=1)" if offline else "check the name"
-    return UserError(
-        f"model {ref!r} cannot be loaded: {first_line[:200]}; give a folder, or {hint}"
-    )
-
-
-@lru_cache(maxsize=64)
-def _file_hash(path: str, _mtime_ns: int) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as handle:
-        for block in iter(lambda: handle.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
+    remedy = "get or save the model again" if _is_folder(ref) else f"give a folder, or {hint}"
+    return UserError(f"model {ref!r} cannot be loaded: {first_line[:200]}; {remedy}")
 
 
 def model_hash(ref: str) -> str:
@@ -179,13 +197,7 @@ def model_hash(ref: str) -> str:
             if repo.repo_id == ref:
                 return max(repo.revisions, key=lambda r: r.last_modified).commit_hash[:16]
         raise UserError(f"model {ref!r} is neither a folder nor in the hub's cache: load it first")
-    weights = sorted(Path(ref).glob("*.safetensors"))
-    if not weights:
-        raise UserError(f"model folder {ref} holds no .safetensors file: save the model again")
-    digest = hashlib.sha256()
-    for path in weights:
-        digest.update(f"{path.name}:{_file_hash(str(path), path.stat().st_mtime_ns)}".encode())
-    return digest.hexdigest()[:16]
+    return whole.weights_hash(Path(ref))
 
 
 def save(model, processor, folder: str | os.PathLike) -> Path:
@@ -210,6 +222,9 @@ def save(model, processor, folder: str | os.PathLike) -> Path:
         merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
         merged.save_pretrained(partial)
         processor.save_pretrained(partial)
+        for path in (partial / "adapter", partial):
+            if path.is_dir():
+                whole.write_sums(path)
         for path in partial.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
         partial.chmod(0o755)
@@ -231,5 +246,5 @@ def exposure(ref: str) -> dict[str, int]:
     Returns:
         Data set to number of images; empty where nothing is known.
     """
-    card = Path(ref) / "card.json"
-    return json.loads(card.read_text())["exposure"] if card.is_file() else {}
+    known = (Path(ref) / whole.CARD).is_file()
+    return whole.read_card(Path(ref))["exposure"] if known else {}

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
+from safetensors import SafetensorError, safe_open
 from sklearn.decomposition import PCA
 
 from medrl_core.data.images import ImageSet
@@ -169,7 +170,19 @@ def open_tower(
 def _batches(tower: Tower, images: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
     for start in range(0, len(images), batch_size):
         found = tower.encode_batch(images[start : start + batch_size])
-        yield found.astype(np.float32, copy=False)
+        found = found.astype(np.float32, copy=False)
+        _check_finite(found, f"tower {tower.ref!r}", start)
+        yield found
+
+
+def _check_finite(rows: np.ndarray, whose: str, start: int) -> None:
+    """Refuse features that no probe can read; `start` is the place of the first row."""
+    odd = ~np.isfinite(rows).all(axis=1)
+    if odd.any():
+        raise UserError(
+            f"{whose} has features that are not finite, first of image {start + odd.argmax()}: "
+            "check its weights, or take it in float32"
+        )
 
 
 def encode(tower: Tower, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
@@ -208,12 +221,21 @@ def _write(batches: Iterator[np.ndarray], n: int, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> np.ndarray:
-    """The features of a file, (N, D) float32, read from disk as they are used."""
+def _read(path: Path, n: int) -> np.ndarray:
+    """The features of a file, (n, D) float32, read from disk as they are used."""
+    try:
+        with safe_open(path, "np") as kept:  # compares the length of the file with its header
+            about = kept.get_slice("features")
+            shape, kind = about.get_shape(), about.get_dtype()
+        if kind != "F32" or len(shape) != 2 or shape[0] != n:
+            raise ValueError(f"{kind} of shape {shape}")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}): remove it, and the features are computed again"
+        ) from error
     with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        shape = json.loads(file.read(size))["features"]["shape"]
-    return np.memmap(path, "<f4", mode="c", offset=8 + size, shape=tuple(shape))
+        offset = 8 + int.from_bytes(file.read(8), "little")
+    return np.memmap(path, "<f4", mode="c", offset=offset, shape=tuple(shape))
 
 
 def features(
@@ -245,4 +267,7 @@ def features(
                     _write(_batches(tower, images, batch_size), len(images), path)
             finally:
                 lock.unlink(missing_ok=True)
-    return _read(path)
+    found = _read(path, len(images))
+    for start in range(0, len(found), batch_size):
+        _check_finite(found[start : start + batch_size], f"{path} of {tower.ref!r}", start)
+    return found

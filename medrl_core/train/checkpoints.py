@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -22,7 +23,7 @@ from transformers import Trainer, TrainerCallback
 from trl.trainer.utils import RepeatSampler
 
 import medrl_core
-from medrl_core.errors import on_disk
+from medrl_core.errors import UserError, on_disk
 from medrl_core.train.budget import TokenBudget
 
 # The rooms of the core that a training runs through, and the packages that compute it.
@@ -95,6 +96,8 @@ def _train(trainer: Trainer, home: Path, every: int) -> None:
     # The one before the last is whole while the last is being written.
     trainer.args.save_total_limit = 2
     last = newest(home)
+    if last:
+        _check(last)
     trainer.add_callback(_State(trainer, last))
     # The trainer's own way with weights saves them under other names for some models, among them
     # Qwen2.5-VL, and then goes on from the first weights with no more than a warning.
@@ -111,6 +114,35 @@ def newest(home: Path) -> Path | None:
     """The last checkpoint in a training's folder that was written to its end."""
     whole = (mark.parent for mark in home.glob(f"checkpoint-*/{MARK}"))
     return max(whole, key=lambda folder: int(folder.name.split("-")[1]), default=None)
+
+
+def _mark(folder: Path) -> None:
+    """Mark a checkpoint as written to its end, with the SHA-256 of each file."""
+    sums = {
+        path.relative_to(folder).as_posix(): _file_hash(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    partial = folder / f".{MARK}"
+    partial.write_text(json.dumps(sums))
+    os.replace(partial, folder / MARK)
+
+
+def _check(folder: Path) -> None:
+    """Refuse a checkpoint that is not as it was written."""
+    remedy = f"remove {folder}, and the training goes on from the one before"
+    try:
+        sums = json.loads((folder / MARK).read_bytes())
+        odd = [name for name, told in sums.items() if _file_hash(folder / name) != told]
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{folder / MARK} is damaged ({error}): {remedy}") from error
+    if odd or not sums:
+        raise UserError(f"{folder / (odd or [MARK])[0]} is not as it was written: {remedy}")
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def fingerprint(trainer: Trainer) -> str:
@@ -189,7 +221,7 @@ class _State(TrainerCallback):
             torch.save(averaged, folder / "reference.pt")
         self.trainer.accelerator.wait_for_everyone()  # each process writes its random state
         if state.is_world_process_zero:
-            (folder / MARK).touch()
+            _mark(folder)
 
     def _averaged(self) -> dict[str, torch.Tensor]:
         """The weights of the reference that are its own, by name; {} without a reference."""
@@ -242,6 +274,13 @@ def _keep_ended(trainer: Trainer, home: Path) -> None:
 
 def _restore_ended(trainer: Trainer, path: Path) -> None:
     """Give a trainer the weights and the log of the same training that has ended before."""
-    saved = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if odd := archive.testzip():  # torch writes checksums and does not read them
+                raise ValueError(f"{odd} has another checksum")
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damage anywhere in an archive may raise almost anything
+        why = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} is damaged ({why}): remove it, to train again") from error
     _copy(saved["weights"], _trained(trainer))
     trainer.state.log_history = json.loads(saved["log"])

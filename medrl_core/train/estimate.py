@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medrl_core.errors import UserError
+from medrl_core.models import whole
 
 GB = 1e9
 # Assumed where nothing was measured: the peak of an H100 in bfloat16 and the share of it that
@@ -102,17 +103,24 @@ def shape(ref: str) -> Shape:
             f"model {ref!r} is no folder with a config.json and not in the table of estimates "
             f"({', '.join(SHAPES)}): give a folder"
         )
+    whole.check_form(Path(ref))
     content = json.loads(config.read_text())
-    text = content.get("text_config", content)
+    try:
+        found = _shape(content, content.get("text_config", content))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{config} describes no model of language ({error!r})") from error
+    return Shape(**{**vars(found), "tower": _stored(Path(ref)) - found.weights})
+
+
+def _shape(content: dict, text: dict) -> Shape:
     vision = content.get("vision_config", {})
-    found = Shape(
+    return Shape(
         hidden=text["hidden_size"], layers=text["num_hidden_layers"],
         heads=text["num_attention_heads"], kv_heads=text["num_key_value_heads"],
         inner=text["intermediate_size"], vocabulary=text["vocab_size"],
         tied=bool(content.get("tie_word_embeddings", text.get("tie_word_embeddings"))), tower=0,
         patch=vision.get("patch_size", 14) * vision.get("spatial_merge_size", 2),
     )  # fmt: skip
-    return Shape(**{**vars(found), "tower": _stored(Path(ref)) - found.weights})
 
 
 def _stored(folder: Path) -> int:
