@@ -73,7 +73,8 @@ def test_each_item_is_one_request_for_k_samples_and_one_greedy(asked):
 def test_evaluate_by_vllm(asked, model, items, tmp_path):  # noqa: F811
     words = ["evaluate", "--model", model, "--items", items, "--out", tmp_path / "out", "-k", 2]
     assert "Pass@2" in said(*words, "--backend", "vllm")
-    assert asked[0] == {"model": str(model), "limit_mm_per_prompt": {"image": 1}}
+    limit = {"limit_mm_per_prompt": {"image": 1}, "trust_remote_code": False}
+    assert asked[0] == {"model": str(model)} | limit
     assert len(pd.read_parquet(tmp_path / "out" / "rollouts.parquet")) == 2 * 3
 
 
