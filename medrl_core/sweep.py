@@ -12,14 +12,14 @@ import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medrl_core import params, plain, plan
 from medrl_core.errors import UserError
 from medrl_core.refusal import first
-from medrl_core.report import comparison, provenance
+from medrl_core.report import provenance
 from medrl_core.study import (
     RunFailed,
     changes,
@@ -29,6 +29,9 @@ from medrl_core.study import (
     named,
     snakemake,
 )
+
+if TYPE_CHECKING:  # the Snakefile reads grids in each of its jobs and draws nothing
+    from medrl_core.report.comparison import Row
 
 
 class Grid(BaseModel):
@@ -121,6 +124,8 @@ def make(study: plan.Study, grid: Grid, options: list[str]) -> tuple[Path, str]:
     Arguments: `options` go to Snakemake.
     Returns: the page, and one line on what failed or "". Raises: UserError before anything runs.
     """
+    from medrl_core.report import comparison
+
     wanted = points(study, grid)
     comparison.check(grid.axes)
     folder = folder_of(study, grid)
@@ -152,14 +157,16 @@ def _stale(study: plan.Study, grid: Grid, point: Point) -> bool:
     return not there or bool(changes(study, grid.notebook, point.values, point.folder))
 
 
-def _outcome(study: plan.Study, grid: Grid, point: Point) -> comparison.Row:
+def _outcome(study: plan.Study, grid: Grid, point: Point) -> Row:
     """Return what became of a point; a run of older code or data does not count as finished."""
+    from medrl_core.report.comparison import Row
+
     command = command_line(study, grid.notebook, point.values)
     if not _stale(study, grid, point):
-        return comparison.Row(point.settings, point.folder, command, "finished")
+        return Row(point.settings, point.folder, command, "finished")
     kept = failed_folder(point.folder)
     if failure := provenance.read_failure(kept):
-        return comparison.Row(point.settings, kept, command, "failed", failure.error)
-    return comparison.Row(
+        return Row(point.settings, kept, command, "failed", failure.error)
+    return Row(
         point.settings, point.folder, command, "not run", "a run that it needs failed, or a stop"
     )

@@ -25,6 +25,8 @@ from medrl_core.refusal import first
 KEPT = ("results.json", "executed.ipynb", "rollouts.parquet", "figures/*")
 
 NAME = "manifest.json"  # the last file that is written into a run folder
+# Device files of NVIDIA's driver, of the same in WSL, and of AMD's.
+ACCELERATORS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
 class Manifest(BaseModel):
@@ -137,9 +139,12 @@ def packages() -> dict[str, str]:
 def hardware() -> dict[str, Any]:
     """Return processor, cores, memory in GB and accelerators of this machine."""
     import psutil
-    import torch
 
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    gpus = []
+    if any(map(os.path.exists, ACCELERATORS)):  # torch takes seconds to import
+        import torch
+
+        gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
