@@ -1,6 +1,7 @@
 # make book   install into .venv, run the study (STUDY=micro) and build the book
 # make test   install into .venv, run the smoke study and all tests
 # make pages  open every page of the built book in Chromium: _build/screenshots shows them
+# make slurm  run the study smoke on a SLURM node of this machine's own; needs root, slurm-wlm, munge
 # make links  ask every external link of the built book for an answer; needs the internet
 # make lint   ruff on code and notebooks, import directions
 # make clean  remove runs and the built book; .venv stays
@@ -19,7 +20,7 @@ STAMP := .venv/installed
 export HF_HUB_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= $(HF_HUB_OFFLINE)
 
-.PHONY: book test pages links lint clean install
+.PHONY: book test pages slurm links lint clean install
 .DELETE_ON_ERROR:
 
 book: $(STAMP)
@@ -31,6 +32,9 @@ test: $(STAMP)
 
 pages: $(STAMP)
 	@MEDRL_BROWSER=required $(BIN)/python -m pytest tests/test_pages.py --book _build/html
+
+slurm: $(STAMP)
+	@MEDRL_SLURM=required $(BIN)/python -m pytest tests/test_slurm.py
 
 links: $(STAMP)
 	@$(BIN)/jupyter-book build _build/stage --path-output _build/links --builder linkcheck
@@ -55,5 +59,5 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "medrl needs Python 3.11 to 3.13; name one: make book PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(if $(CPU_TORCH),$(BIN)/python -m pip install -c constraints.txt $(CPU_TORCH))
-	$(BIN)/python -m pip install -c constraints.txt -e '.[book,test]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[book,cluster,test]'
 	@touch $@

@@ -20,6 +20,10 @@ if "grid" in config:
     runs |= sweep.planned(study, sweep.read(config["grid"]))
 
 
+def done(name):
+    return local(made(study, name))  # never in a storage: the folder beside it is not either
+
+
 def resources_of(name):
     return study.resources.get(runs[name][0], plan.Resources())
 
@@ -35,20 +39,21 @@ localrules:
 
 rule all:
     input:
-        [made(study, notebook) for notebook in study.runs],
+        [done(notebook) for notebook in study.runs],
 
 
 rule run:
     input:
-        lambda w: [made(study, name) for name in plan.dependencies(runs[w.name][1])],
+        lambda w: [done(name) for name in plan.dependencies(runs[w.name][1])],
     output:
-        touch(made(study, "{name}")),
+        touch(done("{name}")),
     params:
         words=lambda w: command_line(study, *runs[w.name]).removeprefix("medrl "),
-    threads: 1
+    threads: lambda w: resources_of(w.name).cores
     resources:
         mem_mb=lambda w: resources_of(w.name).mem_mb,
         runtime=lambda w: resources_of(w.name).minutes,
+        gpu=lambda w: resources_of(w.name).gpus or None,
     shell:
         f"{medrl} {{params.words}} --only"
 

@@ -26,7 +26,7 @@ from medrl_core.clone import read_notebook, read_yaml
 from medrl_core.errors import UserError
 
 STUDIES = Path("notebooks/studies")
-RUNS = Path("runs")
+RUNS = Path(os.environ.get("MEDRL_RUNS", "runs"))  # elsewhere: a volume that pods share
 BOOK = Path("_build/html/index.html")
 # As `datasets` of a study: every MedMNIST set, or those in the folder that root or the variable
 # MEDMNIST_ROOT names.
@@ -42,6 +42,8 @@ class Resources(BaseModel):
 
     mem_mb: int = Field(4000, ge=1, description="memory in MB")
     minutes: int = Field(15, ge=1, description="wall time in minutes")
+    cores: int = Field(1, ge=1, description="processor cores")
+    gpus: int = Field(0, ge=0, description="GPUs")
 
 
 class Study(BaseModel):
@@ -58,7 +60,7 @@ class Study(BaseModel):
     label: str = Field(min_length=1, description="which data and model, shown with each result")
     defaults: dict[str, Any] = Field({}, description="parameters of several notebooks")
     runs: dict[str, dict[str, Any]] = Field(min_length=1, description="parameters a notebook")
-    resources: dict[str, Resources] = Field({}, description="memory and minutes a notebook")
+    resources: dict[str, Resources] = Field({}, description="what a notebook may need")
 
 
 def load_study(name: str) -> Study:

@@ -54,13 +54,13 @@ def test_conda_environment_is_in_step_with_pyproject():
     python, pip, through_pip = environment["dependencies"]
     assert python == f"python{PROJECT['requires-python']}"
     assert pip == "pip"
-    assert through_pip == {"pip": ["-c constraints.txt", "-e .[book,test]"]}
+    assert through_pip == {"pip": ["-c constraints.txt", "-e .[book,cluster,test]"]}
     assert environment["channels"] == ["conda-forge"]
 
 
 def test_make_installs_what_the_conda_environment_does():
     makefile = (ROOT / "Makefile").read_text()
-    assert "pip install -c constraints.txt -e '.[book,test]'" in makefile
+    assert "pip install -c constraints.txt -e '.[book,cluster,test]'" in makefile
     low, high = re.findall(r"3\.(\d+)", PROJECT["requires-python"])
     assert f"(3, {low}) <= sys.version_info < (3, {high})" in makefile
 

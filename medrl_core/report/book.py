@@ -38,7 +38,7 @@ REPOSITORY = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 def assemble(
     study: str,
     stage: Path,
-    runs: Path = Path("runs"),
+    runs: Path = plan.RUNS,
     records: Path = Path("data/records"),
     edition: str = "student",
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from medrl_core import clone, params, refusal
+from medrl_core import clone, params, plan, refusal
 from medrl_core.errors import UserError
 from medrl_core.report import figures, results
 from medrl_core.report.bookfigure import BookFigure
@@ -166,7 +166,7 @@ def counts(rows: list[Judged]) -> str:
 
 def main(study: str, target: Path) -> None:
     """Write the scoreboard's picture of one study's runs as SVG."""
-    rows = [judge(c, c.decides, study, Path("runs") / study / c.run) for c in read_claims()]
+    rows = [judge(c, c.decides, study, plan.RUNS / study / c.run) for c in read_claims()]
     fig = picture(rows)
     if fig is None:
         raise UserError(f"no run of {study} that judges a claim; run: medrl study {study}")
