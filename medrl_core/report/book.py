@@ -15,7 +15,7 @@ import nbformat
 import pandas as pd
 import yaml
 
-from medrl_core import clone, params, plain
+from medrl_core import clone, params, plain, plan
 from medrl_core.errors import UserError
 from medrl_core.report import (
     catalogue,
