@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from medrl_core import clone, params, plain, plan
+from medrl_core import clone, credentials, params, plain, plan
 from medrl_core.errors import UserError, of_disk, on_disk
 from medrl_core.folders import lock_of, locked, mend, mend_all, partial_of, replace
 from medrl_core.report import provenance
@@ -309,10 +309,11 @@ def _papermill(notebook: str, values: dict[str, Any], partial: Path, command: st
             parameters=values,
             kernel_name="python3",
             progress_bar=False,
-            stderr_file=sys.stderr,  # what the core prints of its progress
+            stderr_file=credentials.Hiding(sys.stderr),  # what the core prints of its progress
             extra_arguments=["--log-level=50"],  # the kernel's own warnings are no news
             on_cell_start=_progress(notebook, len(cells) + 1),
         )
+        credentials.remove(partial)
     except (papermill.PapermillExecutionError, DeadKernelError) as error:
         kind, said = RunFailed, "the kernel died; was there too little memory?"
         if isinstance(error, papermill.PapermillExecutionError):
@@ -323,6 +324,7 @@ def _papermill(notebook: str, values: dict[str, Any], partial: Path, command: st
                 said = disk
             elif kind is RunFailed:
                 said = f"cell {error.cell_index + 1} raised {error.ename}: {said}"
+        said = credentials.hidden(said)
         failure = provenance.Failure(
             error=said,
             command=command,
@@ -330,6 +332,7 @@ def _papermill(notebook: str, values: dict[str, Any], partial: Path, command: st
             wall_seconds=round(time.monotonic() - clock, 1),
         )
         (partial / "failure.json").write_text(failure.model_dump_json(indent=2) + "\n")
+        credentials.remove(partial)
         kept = failed_folder(partial.with_name(partial.name.split(".partial-")[0][1:]))
         shutil.rmtree(kept, ignore_errors=True)
         kept.parent.mkdir(parents=True, exist_ok=True)
