@@ -8,16 +8,18 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import small_book
 import tiny
-from conftest import ROOT, write_notebook
+from conftest import RESULTS, ROOT, write_notebook
 from made_runs import write_rollouts, write_run
-from medrl_core import cli, plan
+from medrl_core import cli, plan, study
 from medrl_core.errors import UserError, of_disk
 from medrl_core.measure import sampling
 from medrl_core.models import hub
@@ -244,3 +246,56 @@ def test_a_run_needs_no_home_and_no_right_to_write_the_package(toy, tried):
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (0, "runs/toy/02_support\n"), done.stderr
     assert not Path("/proc/no-home").exists()
+
+
+@pytest.mark.fault(
+    "Disk and machine",
+    "the clock set back by a year: all files of a study and its runs come from the future",
+    "what is valid is not made again, what has changed is: contents decide",
+)
+def test_a_clock_set_back_decides_nothing(toy, tried):
+    def manifests() -> list[bytes]:
+        names = ("02_support", "06_boundary")
+        return [Path("runs/toy", name, "manifest.json").read_bytes() for name in names]
+
+    for name in ("02_support", "06_boundary"):
+        assert medrl("run", name, "--study", "toy", "--only").exit_code == 0
+    first, loaded = manifests(), plan.load_study("toy")
+    study.mark_made(loaded, plan.planned(loaded))
+    write_notebook("06_boundary", RESULTS.format(k="support_k") + "# changed\n")
+    future = time.time() + 365 * 24 * 3600
+    for path in [*Path("runs").rglob("*"), *Path("notebooks").rglob("*")]:
+        os.utime(path, (future, future))
+    with tried():
+        command = [sys.executable, "-m", "medrl_core.cli", "study", "toy"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        second = manifests()
+        assert second[0] == first[0] and second[1] != first[1]
+
+
+@pytest.mark.fault(
+    "Disk and machine", "the disk full or read-only while `medrl book` writes", ONE_LINE
+)
+def test_a_full_disk_ends_the_book_in_one_line(toy, tried):
+    small_book.write()
+    words = ["book", "--study", "toy", "--only"]
+    draw = random.Random(0)
+    with disk(Path("_build"), "32m") as small:
+        assert medrl(*words).exit_code == 0
+        whole = contents(small / "html")
+        stage = sum(len(content) for content in contents(small / "stage").values())
+        for number in range(tried.times(2, 8)):
+            room = draw.randrange(stage) if number % 2 == 0 else stage + draw.randrange(2**20)
+            for name in os.listdir(small):
+                path = small / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            with tried():
+                with filled(small, room):
+                    assert "_build" in refused("no space left on device", *words)
+                assert not (small / "sources.json").exists()
+        assert medrl(*words).exit_code == 0
+        assert contents(small / "html") == whole
+        with read_only(small), tried():
+            assert "_build" in refused("read-only file system", *words)
+        assert contents(small / "html") == whole

@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 import killed
+import small_book
 from conftest import RESULTS, write_notebook
 from medrl_core import folders
 
@@ -228,3 +229,42 @@ def test_a_study_killed_goes_on(toy, tried):
             assert sorted(found) == sorted(old)
             assert sorted(os.listdir("runs/toy")) == ["02_support", "06_boundary"]
             assert sorted(os.listdir("runs")) == [".made", "toy"]
+
+
+BUILD = ("book", "--study", "toy", "--only")
+
+
+def built() -> dict[str, bytes]:
+    """The files of the book."""
+    return contents(Path("_build/html"))
+
+
+def file_count() -> int:
+    return sum(len(names) for _, _, names in os.walk("_build"))
+
+
+@pytest.mark.fault(
+    "Killed",
+    "`medrl book` killed, terminated or ended by Ctrl-C at random pages",
+    "a book that is not whole never counts as built; the same command ends with the same bytes",
+)
+def test_a_book_killed_is_built_whole(toy, tried):
+    small_book.write()
+    finish(*BUILD)
+    whole, sources, names = built(), Path("_build/sources.json"), set(os.listdir("_build"))
+    ends = (len(contents(Path("_build/stage"))), file_count())
+    draw = random.Random(2)
+    hows = [*ENDS] * tried.times(1, 4)
+    draw.shuffle(hows)
+    for how in hows[: tried.times(2, len(hows))]:
+        shutil.rmtree("_build")
+        after = draw.randrange(1, ends[0]) if draw.random() < 0.3 else draw.randrange(*ends)
+        process = medrl(*BUILD)
+        wait_until(lambda: file_count() >= after or process.poll() is not None)  # noqa: B023
+        with tried():
+            end(process, how)
+            assert not sources.exists() or built() == whole
+            finish(*BUILD)
+            assert built() == whole
+            assert sources.exists()
+            assert set(os.listdir("_build")) == names

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from pathlib import Path
@@ -17,6 +16,7 @@ import yaml
 
 from medrl_core import clone, params, plain, plan
 from medrl_core.errors import UserError
+from medrl_core.folders import mend, partial_of, replace
 from medrl_core.report import (
     catalogue,
     citing,
@@ -49,9 +49,9 @@ def assemble(
     Raises: UserError if a chapter asks for what an existing run does not hold, or a lab is refused.
     """
     stage = Path(stage)
-    partial = stage.with_name(f".{stage.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    stage.parent.mkdir(parents=True, exist_ok=True)
+    mend(stage)
+    partial = partial_of(stage)
     try:
         shutil.copytree("book", partial, ignore=shutil.ignore_patterns("*.md", "*.ipynb"))
         (partial / "_config.yml").write_text(configuration(clone.read_text(Path("_config.yml"))))
@@ -68,8 +68,7 @@ def assemble(
         catalogue.write(found, partial / "extra/files")
         labs.add_to_book(edition, partial)
         _fill_chapters(chapter, partial)
-        shutil.rmtree(stage, ignore_errors=True)
-        partial.rename(stage)
+        replace(stage, partial)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
