@@ -5,18 +5,17 @@ Run: medrl --help. Test: pytest tests/test_cli.py
 
 from __future__ import annotations
 
-import functools
-import logging
-import signal
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from medrl_core.errors import UserError, on_disk
+from medrl_core import cli_data
+from medrl_core.cli_data import Root, Size
+from medrl_core.endings import one_line
+from medrl_core.errors import UserError
 from medrl_core.thresholds import DELTA_GAP, SUPPORT_K, TAU_SUPPORT
 
 app = typer.Typer(
@@ -25,55 +24,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Image sets: list, fetch, verify.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
+app.add_typer(cli_data.app, name="data")
 
 StudyName = Annotated[str, typer.Option("--study", help="study under notebooks/studies, or a path")]
 Only = Annotated[bool, typer.Option("--only", help="just this step, whatever is there already")]
 Edition = Annotated[str, typer.Option(help="of the labs: student or instructor")]
-Size = Annotated[int, typer.Option(help="image side in pixels: 28, 64, 128 or 224")]
-Root = Annotated[str | None, typer.Option(help="folder; else $MEDMNIST_ROOT, then ~/.medmnist")]
-
-
-STOPS = (signal.SIGINT, signal.SIGTERM)
-
-
-def _one_line(command: Callable) -> Callable:
-    """Print an error that has a message for the user as one line; 2: a user's mistake, 1: other.
-
-    Ctrl-C and SIGTERM end the command like an error, so that it clears up after itself.
-    """
-
-    @functools.wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> None:
-        from medrl_core.study import RunFailed
-
-        # Under nohup and the like a signal is ignored, and stays so.
-        before = {one: found for one in STOPS if (found := signal.getsignal(one)) != signal.SIG_IGN}
-        for one in before:
-            signal.signal(one, _stop)
-        try:
-            with on_disk(kwargs.get("out") or kwargs.get("folder") or Path.cwd()):
-                command(*args, **kwargs)
-        except (UserError, RunFailed) as error:
-            print(f"medrl: {error}", file=sys.stderr)
-            raise typer.Exit(2 if isinstance(error, UserError) else 1) from None
-        finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
-
-    return guarded
-
-
-def _stop(number: int, _frame: Any) -> None:
-    for one in STOPS:  # what comes now clears up, and is not cut off
-        signal.signal(one, signal.SIG_IGN)
-    logging.disable()  # what is cut off has nothing to tell
-    raise SystemExit(128 + number)
 
 
 @app.command()
-@_one_line
+@one_line
 def run(
     notebook: Annotated[str, typer.Argument(help="e.g. 02_support")],
     study: StudyName = "micro",
@@ -100,7 +59,7 @@ def run(
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-@_one_line
+@one_line
 def study(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="study under notebooks/studies, or a path")],
@@ -113,7 +72,7 @@ def study(
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-@_one_line
+@one_line
 def sweep(
     context: typer.Context,
     notebook: Annotated[str, typer.Argument(help="e.g. 02_support")],
@@ -138,7 +97,7 @@ def sweep(
 
 
 @app.command()
-@_one_line
+@one_line
 def book(
     study: StudyName = "micro",
     edition: Edition = "student",
@@ -147,8 +106,9 @@ def book(
 ) -> None:
     """Make the runs of a study that are missing or stale, then build the book."""
     from medrl_core import plan
+    from medrl_core.build import build_book, find_browser, print_book
     from medrl_core.report.labs import check_edition
-    from medrl_core.study import build_book, find_browser, print_book, snakemake
+    from medrl_core.study import snakemake
 
     check_edition(edition)
     chosen = plan.load_study(study)
@@ -163,7 +123,7 @@ def book(
 
 
 @app.command()
-@_one_line
+@one_line
 def labs(
     out: Annotated[Path, typer.Option(help="folder of the notebooks, inside the clone")],
     edition: Edition = "student",
@@ -176,7 +136,7 @@ def labs(
 
 
 @app.command()
-@_one_line
+@one_line
 def record(study: Annotated[str, typer.Argument(help="study whose runs are there")]) -> None:
     """Keep the results of a study under data/records, for the book."""
     from medrl_core import plan
@@ -187,7 +147,7 @@ def record(study: Annotated[str, typer.Argument(help="study whose runs are there
 
 
 @app.command()
-@_one_line
+@one_line
 def pretrain(
     out: Annotated[str, typer.Option(help="folder of the checkpoint")] = "data/micro-base",
     seed: Annotated[int, typer.Option(help="seed of everything drawn at random")] = 0,
@@ -199,7 +159,7 @@ def pretrain(
 
 
 @app.command()
-@_one_line
+@one_line
 def evaluate(
     model: Annotated[str, typer.Option(help="folder or hub id")],
     items: Annotated[Path, typer.Option(help="JSONL of the official kit's format")],
@@ -224,6 +184,7 @@ def evaluate(
     from medrl_core.measure.sampling import Decoding
     from medrl_core.models import hub
     from medrl_core.report.scores import write_exact
+
     decoding = Decoding(temperature, top_p, 0, max_new_tokens)
     with warnings.catch_warnings(record=True, action="always") as left_out:
         asked = vqa.read_jsonl(items, skip_bad=skip_bad)
@@ -261,7 +222,7 @@ def evaluate(
 
 
 @app.command()
-@_one_line
+@one_line
 def score(
     folder: Annotated[Path, typer.Argument(help="folder of rollouts")],
     other: Annotated[Path | None, typer.Argument(help="compare with this folder")] = None,
@@ -276,7 +237,7 @@ def score(
 
 
 @app.command()
-@_one_line
+@one_line
 def diagnose(
     folder: Annotated[Path, typer.Argument(help="folder of rollouts")],
     k: Annotated[int, typer.Option("-k", min=1, help="K of Pass@K")] = SUPPORT_K,
@@ -295,7 +256,7 @@ def diagnose(
 
 
 @app.command()
-@_one_line
+@one_line
 def probe(
     model: Annotated[str, typer.Option(help="folder, hub id, pixels, pca:64, resnet18 ...")],
     data: Annotated[str, typer.Option(help="image set, e.g. phantom-blood or breastmnist")],
@@ -321,7 +282,7 @@ def probe(
 
 
 @app.command()
-@_one_line
+@one_line
 def doctor() -> None:
     """Check this machine and clone: each line is ok or names a remedy."""
     from medrl_core.doctor import findings
@@ -331,76 +292,6 @@ def doctor() -> None:
         print(check)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
-
-
-@data_app.command("list")
-@_one_line
-def list_data(root: Root = None, size: Size = 28) -> None:
-    """List the image sets, and which MedMNIST files are there."""
-    from medrl_core.data import medmnist, phantom
-
-    for key, made in phantom.MODALITIES.items():
-        print(f"phantom-{key:<16} {made.task:<11} {len(made.classes):>2} classes  made on the fly")
-    for name, about in medmnist.datasets().items():
-        path = medmnist.path_of(name, root, size)
-        place = path if path.is_file() else f"not there: medrl data fetch {name}"
-        print(f"{name:<24} {about.task:<11} {len(about.classes):>2} classes  {place}")
-
-
-@data_app.command()
-@_one_line
-def fetch(
-    names: Annotated[list[str], typer.Argument(help="MedMNIST names, e.g. bloodmnist")],
-    root: Root = None,
-    size: Size = 28,
-) -> None:
-    """Download official MedMNIST files and verify them."""
-    from medrl_core.data import medmnist
-
-    for name in names:
-        print(medmnist.fetch(name, root, size))
-
-
-@data_app.command()
-@_one_line
-def verify(
-    names: Annotated[list[str], typer.Argument(help="MedMNIST names, e.g. bloodmnist")],
-    root: Root = None,
-    size: Size = 28,
-    allow: Annotated[list[str], typer.Option(help="name whose file may differ")] = [],  # noqa: B006
-) -> None:
-    """Compare MedMNIST files with the official checksums."""
-    from medrl_core.data import medmnist
-
-    for name in names:
-        print(f"{name}: {medmnist.verify(name, root, size, tuple(allow))}")
-
-
-@data_app.command()
-@_one_line
-def subset(
-    items: Annotated[Path, typer.Argument(help="JSONL of the kit's format, or PMC-VQA's own CSV")],
-    out: Annotated[Path, typer.Option(help="folder of items.jsonl, images and card.json")],
-    n: Annotated[int, typer.Option("-n", min=1, help="items wanted")] = 8000,
-    rollouts: Annotated[
-        Path | None, typer.Option(help="folder of the start model's answers to the same items")
-    ] = None,
-    against: Annotated[
-        Path | None, typer.Option(help="folder of benchmarks, no picture of which is taken")
-    ] = None,
-    keep_never: Annotated[bool, typer.Option(help="also what is never solved")] = False,
-    keep_always: Annotated[bool, typer.Option(help="also what is always solved")] = False,
-    seed: Annotated[int, typer.Option(help="seed of the choice")] = 0,
-) -> None:
-    """Choose a balanced multiple-choice subset to train on by RL, with a card of every count."""
-    from medrl_core.data import subset as balanced
-    from medrl_core.measure.subset import choose
-
-    limits = {"keep_never": keep_never, "keep_always": keep_always}
-    chosen, card = choose(items, n, rollouts, against, seed=seed, **limits)
-    path = balanced.write(chosen, card, out)
-    print("\n".join(f"{name}: {count}" for name, count in card.items()))
-    print(path)
 
 
 def _print_scores(folder: Path) -> None:

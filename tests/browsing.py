@@ -20,8 +20,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from medrl_core.build import find_browser
 from medrl_core.errors import UserError
-from medrl_core.study import find_browser
 
 # A browser that asks for nothing by itself.
 QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

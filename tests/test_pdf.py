@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from medrl_core import cli, study
+from medrl_core import build, cli, study
 from medrl_core.errors import UserError
 
 
@@ -26,20 +26,20 @@ def single_page(tmp_path, monkeypatch):
     """A folder in which the single page is written as it is, without Jupyter Book."""
     monkeypatch.chdir(tmp_path)
 
-    def write(stage, options):
+    def write(stage, options, lock):
         assert (stage, options) == (Path("_build/stage"), ["--builder", "singlehtml"])
         Path("_build/singlehtml").mkdir(parents=True)
         Path("_build/singlehtml/index.html").write_text("<title>Book</title><p>One page.")
 
-    monkeypatch.setattr(study, "_jupyter_book", write)
+    monkeypatch.setattr(build, "_jupyter_book", write)
 
 
 def test_the_single_page_becomes_a_pdf(single_page):
     try:
-        browser = study.find_browser()
+        browser = build.find_browser()
     except UserError as error:
         pytest.skip(str(error))
-    path = study.print_book(browser)
+    path = build.print_book(browser)
     assert path == Path("_build/book.pdf")
     assert path.read_bytes().startswith(b"%PDF-")
 
@@ -48,6 +48,6 @@ def test_a_browser_that_prints_nothing_is_told_in_one_line(single_page):
     Path("_build").mkdir()
     Path("_build/book.pdf").write_text("an old one")
     with pytest.raises(study.RunFailed, match="printed no PDF") as caught:
-        study.print_book(shutil.which("false"))
+        build.print_book(shutil.which("false"))
     assert "\n" not in str(caught.value)
     assert not Path("_build/book.pdf").exists()
