@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from medrl_core import params
-from medrl_core.report import provenance
+from medrl_core.report import measured
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -117,15 +115,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = session.config.getoption("--faults")
     if path is None:
         return
-    commit, dirty = provenance.git_state()
-    record = {
-        "made": datetime.now(UTC).date().isoformat(),
-        "commit": commit,
-        "dirty": dirty,
-        "hardware": provenance.hardware(),
-        "rows": sorted(session.config.stash[FAULTS].values(), key=lambda row: row["group"]),
-    }
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    rows = session.config.stash[FAULTS].values()
+    measured.record(path, sorted(rows, key=lambda row: (row["group"], row["what"])))
 
 
 @pytest.fixture(scope="module")

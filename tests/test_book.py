@@ -21,6 +21,7 @@ from medrl_core.report.chapter import Chapter
 from medrl_core.report.myst import escape
 
 EVERY = list(params.NOTEBOOKS)
+MEASURED = ("faults.json", "sweep-overhead.json", "throughput.json")
 
 
 @pytest.fixture
@@ -30,8 +31,11 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "book").symlink_to(ROOT / "book")
     for name in ("_config.yml", "CITATION.cff"):
         (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "notebooks/studies").mkdir(parents=True)
+    paper = "notebooks/studies/paper.yaml"  # whose recipe the page on cost estimates
+    (tmp_path / paper).symlink_to(ROOT / paper)
     (tmp_path / "data").mkdir()
-    for name in ("claims.yaml", "faults.json", "published.yaml", "recorded.yaml"):
+    for name in ("claims.yaml", *MEASURED, "published.yaml", "recorded.yaml"):
         (tmp_path / "data" / name).symlink_to(ROOT / "data" / name)
     return tmp_path
 

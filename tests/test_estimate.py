@@ -18,16 +18,16 @@ def test_weights_of_the_micro_model_are_those_it_has():
     assert estimate.shape(MICRO).weights == sum(p.numel() for p in model.parameters())
 
 
-@pytest.mark.parametrize("ref", ["Qwen/Qwen2.5-VL-7B-Instruct", "Qwen/Qwen2.5-VL-3B-Instruct"])
-def test_weights_of_the_table_are_those_of_the_architecture(ref):
-    shape = estimate.SHAPES[ref]
+@pytest.mark.parametrize(("size", "inner"), [("3B", 3420), ("7B", 3420), ("72B", 3456)])
+def test_weights_of_the_table_are_those_of_the_architecture(size, inner):
+    shape = estimate.SHAPES[f"Qwen/Qwen2.5-VL-{size}-Instruct"]
     text = {
         "hidden_size": shape.hidden, "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
         "intermediate_size": shape.inner, "vocab_size": shape.vocabulary,
     }  # fmt: skip
     vision = {
-        "depth": 32, "hidden_size": 1280, "num_heads": 16, "intermediate_size": 3420,
+        "depth": 32, "hidden_size": 1280, "num_heads": 16, "intermediate_size": inner,
         "out_hidden_size": shape.hidden, "patch_size": 14, "spatial_merge_size": 2,
     }  # fmt: skip
     config = Qwen2_5_VLConfig(

@@ -25,6 +25,7 @@ from medrl_core.report import (
     provenance,
     results,
     samples,
+    scale,
     scoreboard,
 )
 from medrl_core.report.chapter import Chapter
@@ -61,6 +62,7 @@ def assemble(
                 _copy_files(chapter.folder(notebook, one), partial / "files" / one / notebook)
             _add_notebook(chapter, notebook, partial / "runs")
         _add_scoreboard(chapter, partial / "files")
+        scale.write(Path("data"), partial / "files")
         explorer.write(chapter, partial / "extra/explore")
         samples.write(chapter, partial / "extra/rollouts")
         _publish(partial / "files", partial / "extra/files")

@@ -16,12 +16,12 @@ from medrl_core.errors import UserError
 from medrl_core.report import (
     agreement,
     citing,
-    faults,
     listed,
     myst,
     provenance,
     results,
     samples,
+    scale,
     scoreboard,
     status,
 )
@@ -47,9 +47,9 @@ class Chapter:
         """Return what a chapter's template can name."""
         names = ["number", "table", "figure", "published", "published_table", "scoreboard"]
         names += ["scoreboard_figure", "answer", "judged", "params_table", "status", "real_data"]
-        names += ["rollout_files", "agreement", "cite", "faults"]
+        names += ["rollout_files", "agreement", "cite"]
         plain = {"study": self.study, "notebooks": list(params.NOTEBOOKS), "badge": myst.badge}
-        return plain | {
+        return plain | scale.functions(self._data) | {
             name: getattr(self, name) for name in [*names, "about", "has", "verdict_list"]
         }
 
@@ -251,10 +251,6 @@ class Chapter:
             if (folder := self._of(notebook).get(study)) is not None
         ]
         return status.table(folders, self.study, self._runs)
-
-    def faults(self) -> str:
-        """Return what the tests of faults tried and lost, as recorded."""
-        return faults.table(faults.read(self._data / "faults.json"))
 
     def cite(self) -> str:
         """Return how to cite this book, in words and as BibTeX."""

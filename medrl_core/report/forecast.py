@@ -15,8 +15,8 @@ from medrl_core.train import estimate, launch
 from medrl_core.train.estimate import GB, Plan
 
 NOT_COUNTED = (
-    "the vision tower's activations and libraries' buffers come on top "
-    "(micro model: 2.8 times this was measured)"
+    "the vision tower's activations and libraries' buffers "
+    "(micro model: 2.8 times the estimate was measured)"
 )
 # Assumed: tokens of a question with its options and of the chat's frame.
 TEXT_TOKENS = 160
@@ -152,7 +152,7 @@ def _table(one: Plan) -> list[str]:
     ]
     both = ", but of activations and rollout cache the larger" if one.sampled else ""
     peak = f"{estimate.peak(one) / size:,.1f} {unit}"
-    rows.append((f"peak of {where}", peak, f"the sum{both}; {NOT_COUNTED}"))
+    rows.append((f"peak of {where}", peak, f"the sum{both}; on top come {NOT_COUNTED}"))
     if one.width == 2:
         value, formula = estimate.host(one)
         rows.append(("main memory", f"{value / size:,.1f} {unit}", formula))

@@ -72,17 +72,25 @@ class Shape:
         return 16 * self.layers * sides
 
 
-# Tower: patch embedding 3*2*14*14*1280, 32 blocks of width 1280 and inner width 3420, merger
-# 5120 to 5120 to the language model's width (config.json of the models on the hub).
-_TOWER = 1_505_280 + 32 * (4 * 1280 * 1280 + 4 * 1280 + 3 * 1280 * 3420 + 2 * 3420 + 3 * 1280)
-_MERGER = 1280 + 5120 * 5120 + 5120
-_7B = Shape(3584, 28, 28, 4, 18944, 152064, False, _TOWER + _MERGER + 5120 * 3584 + 3584)
-_3B = Shape(2048, 36, 16, 2, 11008, 151936, True, _TOWER + _MERGER + 5120 * 2048 + 2048)
+def _qwen(
+    hidden: int, layers: int, heads: int, kv_heads: int, inner: int, vocabulary: int, tied: bool,
+    tower_inner: int = 3420,
+) -> Shape:  # fmt: skip
+    """A Qwen2.5-VL. Its tower: patch embedding 3*2*14*14*1280, 32 blocks of width 1280, and a
+    merger of 5120 to 5120 to the language model's width (config.json of the models on the hub)."""
+    block = 4 * 1280 * 1280 + 4 * 1280 + 3 * 1280 * tower_inner + 2 * tower_inner + 3 * 1280
+    merger = 1280 + 5120 * 5120 + 5120 + 5120 * hidden + hidden
+    tower = 1_505_280 + 32 * block + merger
+    return Shape(hidden, layers, heads, kv_heads, inner, vocabulary, tied, tower)
+
+
+_7B = _qwen(3584, 28, 28, 4, 18944, 152064, tied=False)
 SHAPES = {
     "Qwen/Qwen2.5-VL-7B-Instruct": _7B,
     "OctoMed/OctoMed-7B": _7B,
     "armenjeddi/MedBridgeRL-OctoMed-7B-PMC-VQA-RL": _7B,
-    "Qwen/Qwen2.5-VL-3B-Instruct": _3B,
+    "Qwen/Qwen2.5-VL-3B-Instruct": _qwen(2048, 36, 16, 2, 11008, 151936, tied=True),
+    "Qwen/Qwen2.5-VL-72B-Instruct": _qwen(8192, 80, 64, 8, 29568, 152064, False, tower_inner=3456),
 }
 
 
