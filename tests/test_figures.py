@@ -210,7 +210,7 @@ def test_markdown_joins_the_interval_and_escapes_pipes():
     assert tables.markdown(table, units={"n": "count"}, headers={"n": "images"}) == (
         "| data set | images | value |\n"
         "| :--- | ---: | ---: |\n"
-        "| a\\|b | 1,200 | 50.0% [40.0, 60.0] |\n"
+        "| a&#124;b | 1,200 | 50.0% [40.0, 60.0] |\n"
     )
 
 

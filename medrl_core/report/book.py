@@ -30,6 +30,7 @@ from medrl_core.report import (
 )
 from medrl_core.report.chapter import Chapter
 from medrl_core.report.myst import badge
+from medrl_core.report.tables import csv as table_csv
 
 SHOWN = {".svg", ".png", ".csv"}
 PUBLISHED = {".csv", ".parquet"}
@@ -169,7 +170,8 @@ def _copy_files(folder: Path, target: Path) -> None:
             shutil.copyfile(file, target / "figures" / file.name)
     shutil.copyfile(folder / "results.json", target / "results.json")
     for name, rows in results.read(folder)["tables"].items():
-        pd.DataFrame(rows).to_csv(target / "tables" / f"{name}.csv", index=False)
+        path = target / "tables" / f"{name}.csv"
+        path.write_text(table_csv(pd.DataFrame(rows)), encoding="utf-8")
     answers = folder / "rollouts.parquet"
     if answers.is_file() and answers.stat().st_size <= samples.LARGEST:
         shutil.copyfile(answers, target / answers.name)

@@ -17,6 +17,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from medrl_core.report import tables
+
 WIDTH = 6.0  # inches; at this width the smallest text is 9 pt
 FONT = 10.5  # points
 
@@ -35,6 +37,7 @@ def style() -> dict[str, object]:
         "lines.markersize": 5.5,
         "figure.dpi": 100,
         "figure.facecolor": "white",
+        "text.parse_math": False,  # a dollar in a name is a dollar
         "svg.hashsalt": "medrl",  # fixed ids: the same numbers give the same bytes
     }
 
@@ -94,7 +97,7 @@ def save(fig: BookFigure, folder: str | Path, name: str, table: pd.DataFrame, *,
     if not fig.alt:
         raise ValueError(f"figure {name} has no alt text")
     folder.mkdir(parents=True, exist_ok=True)
-    csv = table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
+    csv = tables.csv(table, float_format="%.6g").encode()
     text = f"{fig.alt}\n".encode()
     files = {"svg": fig.file_bytes("svg"), "png": fig.file_bytes("png"), "csv": csv}
     for ending, content in {**files, "alt.txt": text}.items():

@@ -306,12 +306,10 @@ class Chapter:
         return known[name]
 
     def _named(self, frame: pd.DataFrame, notebook: str, study: str) -> pd.DataFrame:
-        """Escape all texts, and name files that are not official as what they are."""
+        """Name files that are not official as what they are."""
         odd = self._unofficial(notebook, study)
         labels = {name: self._recorded[name]["label"] for name in odd & set(self._recorded)}
-        return frame.map(
-            lambda cell: myst.escape(labels.get(cell, cell)) if isinstance(cell, str) else cell
-        )
+        return frame.map(lambda cell: labels.get(cell, cell) if isinstance(cell, str) else cell)
 
     def _unofficial(self, notebook: str, study: str) -> set[str]:
         """Return the image sets of a run whose files do not have the official bytes."""

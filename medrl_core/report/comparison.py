@@ -64,7 +64,7 @@ def write(
     Arguments: `axes` are the values that each parameter takes; `command` makes the sweep again.
     """
     wide, tall = numbers(rows)
-    _write(folder / "comparison.csv", wide.to_csv(index=False, lineterminator="\n"))
+    _write(folder / "comparison.csv", tables.csv(wide))
     figure = draw(tall, axes, rows)
     if figure is not None:
         alt = f"A panel for each of {tall.number.nunique()} numbers of {notebook}, "

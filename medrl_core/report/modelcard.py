@@ -13,14 +13,14 @@ import pandas as pd
 from huggingface_hub import ModelCard, ModelCardData
 
 from medrl_core.measure.score import score
-from medrl_core.report import tables
+from medrl_core.report import myst, tables
 
 _TEXT = """---
 {{ card_data }}
 ---
 # {{ title }}
 
-{{ what }} of {{ base }}, made by the notebook `{{ notebook }}` in the study `{{ study }}` of medrl,
+{{ what }} of {{ base }}, made by the notebook {{ notebook }} in the study {{ study }} of medrl,
 a companion to the paper *When Does RL Help Medical VLMs?* (arXiv:2603.01301). Not one of the
 paper's models.
 
@@ -38,9 +38,7 @@ paper's models.
 
 ## Parameters
 
-```json
 {{ parameters }}
-```
 
 ## Scores
 
@@ -76,12 +74,12 @@ def write(
         rollouts: its answers to held-out items; None: not measured.
     """
     shared = {
-        "title": Path(folder).name,
-        "base": f"`{base}`",
-        "notebook": notebook,
-        "study": study,
-        "data": ", ".join(f"`{name}`" for name in datasets) + ": the training split alone.",
-        "parameters": json.dumps(dict(parameters), indent=1, default=str),
+        "title": myst.escape(Path(folder).name),
+        "base": myst.code(base),
+        "notebook": myst.code(notebook),
+        "study": myst.code(study),
+        "data": ", ".join(map(myst.code, datasets)) + ": the training split alone.",
+        "parameters": myst.fenced(json.dumps(dict(parameters), indent=1, default=str), "json"),
         "scores": _scores(rollouts),
     }
     adapter = Path(folder) / "adapter"

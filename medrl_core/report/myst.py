@@ -6,6 +6,7 @@ Test: pytest tests/test_book.py
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from medrl_core.report import tables
 
 COLUMNS = 5  # more do not fit a phone
 ROWS = 36
+NAME = re.compile(r"[\w./@:+-]+")
 SPECIAL = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|`*_~[](){}#$!\\\"'^:@"}
 
 
@@ -64,6 +66,17 @@ def quoted(text: str) -> str:
     return json.dumps(" ".join(text.split()), ensure_ascii=False)
 
 
+def code(text: str) -> str:
+    """Return a name as code; one with signs that code cannot hold, as text."""
+    return f"`{text}`" if NAME.fullmatch(text) else escape(text)
+
+
+def fenced(text: str, kind: str = "") -> str:
+    """Return a text as a block of code that none of its own lines can end."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{kind}\n{text}\n{fence}"
+
+
 def published(entry: dict[str, Any], name: str) -> str:
     """Format one value of a group of data/published.yaml."""
     value = entry["values"][name]
@@ -94,5 +107,4 @@ def pipe(
     for name in frame.select_dtypes("float").columns:
         if name not in ("value", "low", "high"):
             units.setdefault(name, "number")
-    titles = {name: escape(name.replace("_", " ")) for name in frame} | (headers or {})
-    return tables.markdown(frame, units=units, headers=titles, max_columns=COLUMNS)
+    return tables.markdown(frame, units=units, headers=headers, max_columns=COLUMNS)

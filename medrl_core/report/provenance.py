@@ -173,19 +173,23 @@ def footer(manifest: Manifest, files: list[str]) -> str:
     The text names study, notebook, parameters, seeds, commit, hashes, versions, wall time and the
     command. Arguments: `files` are links to the numbers, the rollouts and the executed notebook.
     """
-    commit = f"`{manifest.commit[:12]}`" if manifest.commit else "not under git"
+    from medrl_core.report import myst, tables  # with pandas, which a run need not wait for
+
+    commit = myst.code(manifest.commit[:12]) if manifest.commit else "not under git"
     if manifest.dirty:
         commit += " with uncommitted changes"
+    machine = ", ".join(f"{name} {value}" for name, value in manifest.hardware.items())
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.packages.items())
     rows = [
-        ("Study", f"{manifest.study} ({manifest.label})"),
-        ("Notebook", f"`{manifest.notebook}`"),
+        ("Study", tables.cell(f"{manifest.study} ({manifest.label})")),
+        ("Notebook", myst.code(manifest.notebook)),
         ("Seeds", ", ".join(str(seed) for seed in manifest.seeds)),
         ("Commit", commit),
-        ("Started", manifest.started),
+        ("Started", tables.cell(manifest.started)),
         ("Wall time", f"{manifest.wall_seconds:.0f} s, {manifest.peak_memory_mb} MB at most"),
-        ("Machine", ", ".join(f"{name} {value}" for name, value in manifest.hardware.items())),
-        *((f"Data: {name}", f"`{value}`") for name, value in manifest.data_hashes.items()),
-        *((f"Model: {name}", f"`{value}`") for name, value in manifest.model_hashes.items()),
+        ("Machine", tables.cell(machine)),
+        *((f"Data: {name}", myst.code(value)) for name, value in manifest.data_hashes.items()),
+        *((f"Model: {name}", myst.code(value)) for name, value in manifest.model_hashes.items()),
     ]
     return "\n".join(
         [
@@ -194,17 +198,13 @@ def footer(manifest: Manifest, files: list[str]) -> str:
             "",
             "| | |",
             "|---|---|",
-            *(f"| {name} | {text} |" for name, text in rows),
+            *(f"| {tables.cell(name)} | {text} |" for name, text in rows),
             "",
             "Make it again:",
-            "```",
-            manifest.command,
-            "```",
+            myst.fenced(" ".join(manifest.command.split()), "text"),
             "Parameters:",
-            "```json",
-            json.dumps(manifest.parameters, indent=1, sort_keys=True),
-            "```",
-            "Versions: " + ", ".join(f"{name} {v}" for name, v in manifest.packages.items()),
+            myst.fenced(json.dumps(manifest.parameters, indent=1, sort_keys=True), "json"),
+            "Versions: " + tables.cell(versions),
             ":::",
             "",
         ]

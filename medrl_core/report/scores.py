@@ -77,7 +77,7 @@ def score_folder(folder: Path, seed: int = 0) -> pd.DataFrame:
     _write(
         folder,
         {
-            "scores.csv": lambda path: scores.to_csv(path, index=False),
+            "scores.csv": lambda path: path.write_text(tables.csv(scores), encoding="utf-8"),
             "scores.parquet": lambda path: scores.to_parquet(path, index=False),
             "scores.json": lambda path: scores.to_json(
                 path, orient="records", indent=1, double_precision=15

@@ -33,10 +33,10 @@ def _line(name: str, study: str, folder: Path, runs: Path) -> str:
     if folder.is_dir():
         made = provenance.read(folder)
         cost = f"{made.wall_seconds:.0f} s, {made.peak_memory_mb} MB"
-        found = f"finished {made.started[:10]} | {cost}"
+        found = f"finished {myst.escape(made.started[:10])} | {cost}"
     elif failure := _failure(folder, runs):
         why = myst.escape(failure.error[:200])
-        found = f"failed {failure.started[:10]}: {why} | {failure.wall_seconds:.0f} s"
+        found = f"failed {myst.escape(failure.started[:10])}: {why} | {failure.wall_seconds:.0f} s"
     return f"| {name} | {myst.badge(study)} | {found} |"
 
 

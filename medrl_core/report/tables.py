@@ -15,6 +15,10 @@ from medrl_core.measure.stats import Estimate
 
 Unit = Literal["percent", "points", "number", "count", "seconds"]
 MISSING = "n/a"
+# Signs that Markdown, MyST or HTML would read as more than a sign within a table's cell.
+MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|`*_~[]{}$\\^"}
+# A spreadsheet takes a cell that begins with one of these for a formula, which may run commands.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def number(value: float | None, unit: Unit = "percent") -> str:
@@ -113,6 +117,35 @@ def before_and_after(table: pd.DataFrame, *, index: list[str]) -> pd.DataFrame:
     )
 
 
+def cell(value: object) -> str:
+    """A value as the text of a cell, on one line, whatever signs it holds."""
+    return " ".join(str(value).split()).translate(MARKUP)
+
+
+def csv(table: pd.DataFrame, **options: str | bool) -> str:
+    """The table as CSV, in which no text is a formula: an apostrophe goes before one that would be.
+
+    Args:
+        table: what is written, without its index.
+        options: of pandas.
+
+    Returns:
+        The text, with lines that end by a newline alone.
+    """
+
+    def plain(value: object) -> object:
+        if not isinstance(value, str) or not value.startswith(FORMULA):
+            return value
+        try:
+            float(value)  # "-0.5"
+        except ValueError:
+            return f"'{value}"
+        return value
+
+    table = table.rename(columns=plain).map(plain)
+    return table.to_csv(index=False, lineterminator="\n", **options)
+
+
 def markdown(
     table: pd.DataFrame,
     *,
@@ -123,25 +156,27 @@ def markdown(
     """A pipe table for MyST; the columns value, low and high become one.
 
     Args:
-        table: what is shown, in this order.
+        table: what is shown, in this order; texts are shown as texts, whatever they hold.
         units: unit of each numeric column; "value" for the interval. Columns not named are
             printed as they are.
-        headers: column titles in place of the column names.
+        headers: column titles in place of the column names, as MyST.
         max_columns: more than this does not fit a phone.
 
     Raises:
         ValueError: too many columns.
     """
     units, headers = dict(units or {}), dict(headers or {})
+    ours = set()  # columns of texts that are made here
     if {"value", "low", "high"} <= set(table.columns):
         table = with_intervals(table, units.pop("value", "percent"))
+        ours = {"value"}
     if len(table.columns) > max_columns:
         raise ValueError(f"{len(table.columns)} columns; a phone shows at most {max_columns}")
     shown = pd.DataFrame(
         {
-            headers.get(name, name.replace("_", " ")): [
-                number(cell, units[name]) if name in units else str(cell).replace("|", "\\|")
-                for cell in column
+            headers.get(name, cell(name.replace("_", " "))): [
+                number(one, units[name]) if name in units else one if name in ours else cell(one)
+                for one in column
             ]
             for name, column in table.items()
         }
