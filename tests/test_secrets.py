@@ -110,7 +110,7 @@ def test_a_run_and_its_book_tell_nothing_of_the_machine(toy, planted, tried, mon
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'tests'}:{ROOT}")
     code = "from pathlib import Path\nfrom made_runs import write_run\n"
     write_notebook("02_support", code + "write_run(Path(out), study, '02_support')")
-    for name in ("book", "data", "_config.yml", "CITATION.cff"):
+    for name in ("book", "data", "_config.yml", "CITATION.cff", "notebooks/studies/paper.yaml"):
         Path(name).symlink_to(ROOT / name)
     host = socket.gethostname()
     machine = [str(toy), "plantedjane", str(ROOT), *([host] if len(host) > 5 else [])]
