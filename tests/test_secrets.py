@@ -11,7 +11,7 @@ import pytest
 
 from conftest import RESULTS, ROOT, write_notebook
 from medrl_core import cli, credentials
-from medrl_core.report import book
+from medrl_core.report import book, myst
 
 # The signs that base64, JSON and URLs write in other ways are among them.
 PLANTED = {
@@ -119,6 +119,7 @@ def test_a_run_and_its_book_tell_nothing_of_the_machine(toy, planted, tried, mon
         assert told(Path("runs"), [*machine, *SECRETS]) == []
         monkeypatch.setattr(book.explorer, "write", lambda *_: None)  # scores of the records alone
         book.assemble("toy", Path("_build/stage"))
+        myst._kind.cache_clear()  # other tests know no study toy
         assert Path("_build/stage/runs/02_support.ipynb").is_file()
         assert told(Path("_build"), [*machine, *SECRETS]) == []
 
