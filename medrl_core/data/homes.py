@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from medrl_core.data import pictures, vqa
+from medrl_core.data.network import ask_hub
 from medrl_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def _opened(source: str, home: Home) -> Iterator[Row]:
             f"the images of {pin['id']} lie in an archive: hf download {pin['id']} --repo-type "
             f"dataset --revision {pin['revision']} --local-dir DIR, unpack it, name the file there"
         )
+    ask_hub(pin["id"], "dataset")
     whole = pin["id"] == EVAL
     for config in ("default",) if whole else home.configs:
         fetched = load_dataset(

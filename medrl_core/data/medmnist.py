@@ -15,6 +15,7 @@ import medmnist
 from medmnist.info import INFO
 
 from medrl_core.data.images import ImageSet, file_md5, read_npz
+from medrl_core.data.network import limited_silence
 from medrl_core.errors import UserError
 
 SIZES = (28, 64, 128, 224)
@@ -209,12 +210,16 @@ def fetch(name: str, root: str | Path | None = None, size: int = 28) -> Path:
         # Into a folder beside: a download that breaks off must leave nothing half-written.
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetch-") as part:
             dataset = getattr(medmnist, INFO[name]["python_class"])
-            dataset(split="val", root=part, size=size, download=True)
+            with limited_silence():
+                dataset(split="val", root=part, size=size, download=True)
             verify(name, part, size)
             os.replace(Path(part) / path.name, path)
     except (RuntimeError, OSError) as error:
+        url = INFO[name]["url" + _suffix(size)]
+        # The package says of each failure the same; what it was is behind that.
+        kind = type(error.__context__ or error).__name__
         raise UserError(
-            f"{path} is not there and could not be fetched ({type(error).__name__}): go online, "
+            f"{path} is not there and could not be fetched from {url} ({kind}): go online, "
             f"put {path.name} into that folder, or set MEDMNIST_ROOT to the folder that holds it"
         ) from error
     return path

@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from medrl_core.data.items import Item
+from medrl_core.data.network import ask_hub
 from medrl_core.data.prompts import messages, prompt_hash
 from medrl_core.errors import UserError
 from medrl_core.measure.sampling import (
@@ -59,6 +60,8 @@ def load(ref: str, items: Sequence[Item]):
     limit = {"image": most} if most else {}
     if Path(ref).is_dir():
         whole.check(Path(ref))
+    else:
+        ref = ask_hub(ref)
     try:
         llm = LLM(model=ref, limit_mm_per_prompt=limit, **hub.NO_CODE)
         return llm, AutoProcessor.from_pretrained(ref, **hub.NO_CODE)

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medrl_core.data.network import ask_hub
 from medrl_core.errors import UserError
 from medrl_core.models import whole
 
@@ -56,7 +57,10 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
         whole.check(Path(ref))
     try:
         base = json.loads(adapter.read_text())[_BASE] if adapter.is_file() else ref
-        processor: ProcessorMixin = AutoProcessor.from_pretrained(ref, **NO_CODE)
+        if not _is_folder(base):
+            base = ask_hub(base)
+        own = ref if adapter.is_file() else base
+        processor: ProcessorMixin = AutoProcessor.from_pretrained(own, **NO_CODE)
         model: PreTrainedModel
         model, found = AutoModelForImageTextToText.from_pretrained(
             base,
@@ -66,12 +70,15 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
             output_loading_info=True,
             **NO_CODE,
         )
-        _check_fit(base, processor.tokenizer, found)
+        _check_weights(found, all_used=_is_folder(base))
+        _check_tokenizer(own, processor.tokenizer)
         if adapter.is_file():
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, ref, is_trainable=not merge)
             model = model.merge_and_unload() if merge else model
+    except UserError:
+        raise
     except Exception as error:  # transformers raises many kinds; all mean "cannot be loaded"
         raise refusal(ref, error) from error
     processor.tokenizer.padding_side = "left"
@@ -106,6 +113,8 @@ def load_vision(ref: str, *, device: str | None = None, random: bool = False):
     device = device or _device()
     if _is_folder(ref):
         whole.check(Path(ref))
+    else:
+        ref = ask_hub(ref)
     try:
         config = _config(ref)
         speaks = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
@@ -122,10 +131,9 @@ def load_vision(ref: str, *, device: str | None = None, random: bool = False):
             model, found = AutoModel.from_pretrained(
                 ref, config=config, output_loading_info=True, **kept
             )
-            _check_fit(ref, None, found)
-        processor = (AutoProcessor if speaks else AutoImageProcessor).from_pretrained(
-            ref, **NO_CODE
-        )
+            _check_weights(found, all_used=False)
+        kind = AutoProcessor if speaks else AutoImageProcessor
+        processor = kind.from_pretrained(ref, **NO_CODE)
         return model.to(device).eval(), getattr(processor, "image_processor", processor)
     except UserError:
         raise
@@ -143,22 +151,24 @@ def _config(ref: str):
     return config
 
 
-def _check_fit(ref: str, tokenizer, found: dict) -> None:
-    """Refuse a model part of which would be random, and a folder part of which would be left out.
+def _check_weights(found: dict, all_used: bool) -> None:
+    """Refuse a model part of which would be random, or left out; transformers only warns.
 
-    transformers only warns. A pooler is drawn at random for models that never had one; no tower
-    reads it. A model of the hub may hold more than is asked for, such as a head.
+    A pooler is drawn at random for models that never had one; no tower reads it. `all_used`: all
+    weights have to be used; a model of the hub, or one for vision, may have more, such as a head.
     """
     missing = sorted(name for name in found["missing_keys"] if "pooler" not in name.split("."))
     if missing:
         raise ValueError(f"its files hold no weights {missing[0]} ({len(missing)} are missing)")
-    if tokenizer is None or not _is_folder(ref):
-        return
     unused = sorted(found["unexpected_keys"])
-    if unused:
+    if all_used and unused:
         raise ValueError(f"its config.json has no place for {unused[0]} ({len(unused)} are left)")
+
+
+def _check_tokenizer(ref: str, tokenizer) -> None:
+    """Refuse a folder without a tokenizer; transformers would make up an empty one."""
     names = tokenizer.vocab_files_names.values()
-    if not any((Path(ref) / name).is_file() for name in names):
+    if _is_folder(ref) and not any((Path(ref) / name).is_file() for name in names):
         raise ValueError(f"its folder holds no tokenizer ({' or '.join(names)})")
 
 
