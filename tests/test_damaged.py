@@ -27,7 +27,7 @@ from medrl_core import cli, clone, plan
 from medrl_core.data import homes, images, pictures, subset, vqa
 from medrl_core.errors import UserError
 from medrl_core.measure import exact, rollouts
-from medrl_core.report import book, faults, listed, provenance, results, scoreboard, scores
+from medrl_core.report import book, listed, measured, provenance, results, scoreboard, scores
 
 READ_WHOLE = "refused in one line that names the file, or read whole"
 
@@ -334,7 +334,7 @@ def test_manifests(tmp_path, tried):
         ("data/claims.yaml", scoreboard.read_claims),
         ("data/published.yaml", listed.published),
         ("data/recorded.yaml", listed.recorded),
-        ("data/faults.json", faults.read),
+        ("data/faults.json", measured.read),
         ("notebooks/studies/smoke.yaml", lambda path: plan.load_study(str(path))),
         ("_config.yml", lambda path: book.configuration(clone.read_text(path))),
     ],
