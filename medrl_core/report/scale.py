@@ -56,11 +56,11 @@ def write(data: Path, target: Path) -> None:
 
 def throughput(found: Measured) -> str:
     """Return a table of what the micro model does in a second, and of the memory it takes."""
-    lines = ["| stage | what is counted | a second | from | to | memory |"]
-    lines.append("|:---|:---|---:|---:|---:|---:|")
+    lines = ["| stage | counted | a second, median [lowest, highest] | memory |"]
+    lines.append("|:---|:---|---:|---:|")
     lines += [
         f"| {myst.escape(row['stage'])} | {myst.escape(row['unit'])} | {row['value']:,.0f} "
-        f"| {row['low']:,.0f} | {row['high']:,.0f} | {row['peak_mb']:,} MB |"
+        f"&#91;{row['low']:,.0f}, {row['high']:,.0f}&#93; | {row['peak_mb']:,} MB |"
         for row in found.rows
     ]
     return "\n" + "\n".join(lines) + f"\n\n{found.origin()}\n"
@@ -70,20 +70,20 @@ def overhead(found: Measured) -> pd.DataFrame:
     """Return what `overhead_picture` draws: seconds that each point of a sweep costs on top.
 
     That is the wall time of the sweep less the time inside the notebooks' own cells, over the
-    points; with several notebooks side by side their own time counts by that number.
+    points; with several notebooks at a time their own work is shared by so many.
     """
     rows = []
     for (cores, points), group in pd.DataFrame(found.rows).groupby(["cores", "points"]):
         each = (group.wall_seconds - group.own_seconds / cores) / points
         rows.append((points, cores, each.median(), each.min(), each.max(), len(group)))
-    table = pd.DataFrame(rows, columns=["points", "side by side", "value", "low", "high", "n"])
+    table = pd.DataFrame(rows, columns=["points", "at a time", "value", "low", "high", "n"])
     return table.assign(number="seconds a point beyond its notebook", unit="s")
 
 
 def overhead_picture(found: Measured) -> BookFigure:
     """Return the figure of the overhead against the number of points, one series a width."""
     table = overhead(found)
-    fig = figures.multiples(table, x="points", panel="number", by="side by side")
+    fig = figures.multiples(table, x="points", panel="number", by="at a time")
     fig.alt = f"Seconds that a point of a sweep costs beyond its notebook. {_said(table)}"
     return fig
 
@@ -92,8 +92,8 @@ def _said(table: pd.DataFrame) -> str:
     """Say in words what the largest sweeps cost a point."""
     last = table[table.points == table.points.max()]
     each = "; ".join(
-        f"{value:.2f} s with {cores} side by side"
-        for cores, value in zip(last["side by side"], last.value, strict=True)
+        f"{value:.2f} s with {cores} at a time"
+        for cores, value in zip(last["at a time"], last.value, strict=True)
     )
     return f"At {last.points.iloc[0]} points: {each}."
 
