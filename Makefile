@@ -3,6 +3,7 @@
 # make pages  open every page of the built book in Chromium: _build/screenshots shows them
 # make slurm  run the study smoke on a SLURM node of this machine's own; needs root, slurm-wlm, munge
 # make links  ask every external link of the built book for an answer; needs the internet
+# make audit  known holes of the pinned packages; fails on one that a newer version mends
 # make lint   ruff on code and notebooks, import directions
 # make clean  remove runs and the built book; .venv stays
 #
@@ -20,7 +21,7 @@ STAMP := .venv/installed
 export HF_HUB_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= $(HF_HUB_OFFLINE)
 
-.PHONY: book test pages slurm links lint clean install
+.PHONY: book test pages slurm links audit lint clean install
 .DELETE_ON_ERROR:
 
 book: $(STAMP)
@@ -42,6 +43,9 @@ links: $(STAMP)
 lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-cache
+
+audit:
+	@$(PYTHON) .ci/audit.py
 
 clean:
 	rm -rf runs _build .snakemake .pytest_cache .ruff_cache

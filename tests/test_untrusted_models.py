@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import pickle
@@ -14,6 +15,7 @@ import torch
 import tiny
 from attacks import Pickled, refused
 from medrl_core import plan
+from medrl_core.errors import UserError
 from medrl_core.measure.batches import batches
 from medrl_core.models import hub
 from medrl_core.train import checkpoints, grpo, sft
@@ -31,7 +33,10 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def copied(model, tmp_path):
-    return Path(shutil.copytree(model, tmp_path / "model"))
+    """The folder as somebody else would make it: no list of ours says what belongs in it."""
+    folder = Path(shutil.copytree(model, tmp_path / "model"))
+    (folder / "SHA256SUMS").unlink()
+    return folder
 
 
 def put(path, **entries):
@@ -80,7 +85,7 @@ def test_weights_are_never_unpickled(copied, hit, tried, change):
         if load is hub.load_vision and change is _adapter:
             continue
         with tried():
-            refused(lambda load=load: load(str(copied)), "cannot be loaded")
+            refused(lambda load=load: load(str(copied)), str(copied))
 
 
 CODE = {"AutoConfig": "own.X", "AutoModel": "own.X", "AutoModelForImageTextToText": "own.X",
@@ -105,6 +110,12 @@ def _said_so(folder):
     put(folder / "config.json", auto_map=CODE, model_type="own", trust_remote_code=True)
 
 
+def _own_detector(folder):  # CVE-2026-5241: this configuration once took the file's word for it
+    detector = {"model_type": "own", "auto_map": CODE, "_name_or_path": str(folder)}
+    put(folder / "config.json", model_type="lightglue", keypoint_detector_config=detector,
+        trust_remote_code=True)  # fmt: skip
+
+
 def _own_tokenizer(folder):
     put(folder / "tokenizer_config.json", auto_map=CODE, tokenizer_class="X")
 
@@ -122,7 +133,7 @@ def _own_generate(folder):
 @pytest.mark.parametrize(
     ("change", "loads"),
     [(_own_model, False), (_own_processor, False), (_own_kernel, False), (_said_so, False),
-     (_own_tokenizer, True), (_own_generate, True)],
+     (_own_detector, False), (_own_tokenizer, True), (_own_generate, True)],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore::Warning")
 def test_code_in_a_model_folder_never_runs(copied, hit, tried, monkeypatch, change, loads):
@@ -154,6 +165,27 @@ def test_no_study_and_no_parameter_switches_code_on(toy, tried):
         refused(lambda: plan.load_study("toy"), f"no parameter '{name}'")
         path.write_text(text.replace("seed: 3", f"seed: 3, {name}: true"))
         refused(lambda: plan.load_study("toy"), f"the default '{name}'")
+
+
+@pytest.mark.fault(
+    "Untrusted input",
+    "model whose chat templates have paths for names, trained on and saved again",
+    "nothing is written out of the folder that it is saved to",
+)
+@pytest.mark.parametrize("name", ["../../out", "/tmp/out", "a/../../../out", "..\\out"])
+@pytest.mark.filterwarnings("ignore::Warning")
+def test_a_saved_model_stays_in_its_folder(copied, tmp_path, tried, name):
+    name = name.replace("/tmp/", f"{tmp_path}/")  # CVE-2026-9856
+    templates = [{"name": "default", "template": "x"}, {"name": name, "template": "x"}]
+    (copied / "chat_template.jinja").unlink()
+    for file in ("tokenizer_config.json", "processor_config.json"):
+        put(copied / file, chat_template=templates)
+    before = {path for path in tmp_path.rglob("*") if "saved" not in path.parts}
+    with tried():
+        with contextlib.suppress(ValueError, OSError, UserError):
+            hub.save(*hub.load(str(copied)), tmp_path / "deep/saved")
+        after = {path for path in tmp_path.rglob("*") if "saved" not in path.parts}
+        assert after - before <= {tmp_path / "deep"}
 
 
 TEMPLATES = {
@@ -209,8 +241,8 @@ def test_no_file_of_a_checkpoint_is_unpickled(tmp_path, hit, tried, monkeypatch,
     train(kind, tmp_path / "ended")
     (ended,) = (tmp_path / "ended").glob("*/ended.pt")
     torch.save({"weights": Pickled(hit), "log": "[]"}, ended)
-    with tried(), pytest.raises(pickle.UnpicklingError):
-        train(kind, tmp_path / "ended")
+    with tried():
+        refused(lambda: train(kind, tmp_path / "ended"), "ended.pt is damaged")
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "_keep_ended", lambda *_: None)  # as if killed at the end
         train(kind, tmp_path / "going")
@@ -220,6 +252,9 @@ def test_no_file_of_a_checkpoint_is_unpickled(tmp_path, hit, tried, monkeypatch,
     assert files == known | ({"reference.pt"} if kind == "care" else set())
     for name in sorted(files):
         shutil.copytree(tmp_path / "going", tmp_path / name)
-        torch.save(Pickled(hit), tmp_path / name / last.relative_to(tmp_path / "going") / name)
+        folder = tmp_path / name / last.relative_to(tmp_path / "going")
+        torch.save(Pickled(hit), folder / name)
+        (folder / checkpoints.MARK).unlink()
+        checkpoints._mark(folder)  # who can write the file can write its sum too
         with tried(), pytest.raises(pickle.UnpicklingError):
             train(kind, tmp_path / name)
