@@ -247,6 +247,18 @@ TAGS = ["!!python/object/apply:os.mkdir [HIT]", "!!python/object/new:os.mkdir [H
         "!<tag:yaml.org,2002:python/object/apply:os.mkdir> [HIT]"]  # fmt: skip
 
 
+def test_links_inside_the_folder_and_hard_links_are_read(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "elsewhere.png")
+    inner = tmp_path / "in"
+    (inner / "images").mkdir(parents=True)
+    os.link(tmp_path / "elsewhere.png", inner / "images/hard.png")
+    (inner / "soft.png").symlink_to("images/hard.png")
+    (inner / "more").symlink_to("images")
+    for name in ("images/hard.png", "soft.png", "more/hard.png", "images/../soft.png"):
+        ((item),) = vqa.read_jsonl(jsonl(inner, [name]))
+        assert item.image_id == "d/images/hard.png" and item.images[0].size == (8, 8)
+
+
 @pytest.mark.fault(
     "Untrusted input",
     "YAML of a study or of `-p` that names Python objects, or unfolds without end",
