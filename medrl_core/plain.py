@@ -44,7 +44,7 @@ def parse_yaml(text: str, where: str) -> Any:
     Raises: UserError, in one line, if it is no YAML, or if its aliases unfold to more than MOST.
     """
     try:
-        value = yaml.load(text, _Loader)
+        value = yaml.load(text, _Loader)  # noqa: S506  a SafeLoader
         if _unfolded(value) <= MOST:
             return value
         why = "its aliases unfold to too many values: write out what is needed"

@@ -116,7 +116,9 @@ def work(job: Path) -> None:
 
     on_gpu = torch.cuda.is_available()
     state = PartialState(cpu=not on_gpu)  # gives each process its own GPU
-    stage, ref, items, options, folder = pickle.loads((job / "job.pkl").read_bytes())
+    # Written by `train`, our parent process, in a folder that this user alone can read.
+    told = pickle.loads((job / "job.pkl").read_bytes())  # noqa: S301
+    stage, ref, items, options, folder = told
     try:
         # In main memory: what is split over the GPUs would not fit one of them.
         dtype = "bfloat16" if on_gpu and options.get("lora") else "float32"
