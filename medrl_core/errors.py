@@ -35,8 +35,12 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str):
-        signs = (one if one.isprintable() else repr(one)[1:-1] for one in message)
-        super().__init__("".join(signs))
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """Return a text with line ends, and signs that would steer a terminal, as escapes."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def of_disk(said: str, place: str | os.PathLike) -> str:

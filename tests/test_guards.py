@@ -42,7 +42,13 @@ def differing(completions, **_):
 
 @pytest.mark.parametrize("objective", ["grpo", "care", "rloo", "passk"])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, None])
-def test_a_reward_that_is_not_finite_stops_at_its_step(monkeypatch, tmp_path, objective, bad):
+@pytest.mark.fault(
+    "Odd numbers and sizes", "a training whose loss or reward becomes NaN, infinite or nothing",
+    "stops at that step in one line; the batch is kept beside it",
+)  # fmt: skip
+def test_a_reward_that_is_not_finite_stops_at_its_step(
+    monkeypatch, tmp_path, tried, objective, bad
+):
     calls = []
 
     def third_breaks(completions, **_):
@@ -50,16 +56,21 @@ def test_a_reward_that_is_not_finite_stops_at_its_step(monkeypatch, tmp_path, ob
         return [1.0] * 7 + [bad if len(calls) == 3 else 0.0]
 
     monkeypatch.setattr(grpo, "format_reward", third_breaks)
-    with pytest.raises(UserError, match=r"grpo, step 3: a reward is not finite") as error:
-        train(5, objective=objective, work_dir=tmp_path)
-    rows = batch(error)
-    assert len(rows) == 8 and len(calls) == 3
+    with tried():
+        with pytest.raises(UserError, match=r"grpo, step 3: a reward is not finite") as error:
+            train(5, objective=objective, work_dir=tmp_path)
+        rows = batch(error)
+        assert len(rows) == 8 and len(calls) == 3
     assert set(rows[0]) == {"item_id", "prompt", "completion", "rewards"}
     assert rows[0]["item_id"] == rows[3]["item_id"] != rows[4]["item_id"]
     assert rows[0]["rewards"]["third_breaks"] == 1.0
 
 
-def test_a_loss_of_rl_that_is_not_finite_stops_at_its_step(monkeypatch, tmp_path):
+@pytest.mark.fault(
+    "Odd numbers and sizes", "a training whose loss or reward becomes NaN, infinite or nothing",
+    "stops at that step in one line; the batch is kept beside it",
+)  # fmt: skip
+def test_a_loss_of_rl_that_is_not_finite_stops_at_its_step(monkeypatch, tmp_path, tried):
     monkeypatch.setattr(grpo, "accuracy_reward", differing)
     seen = []
 
@@ -69,18 +80,25 @@ def test_a_loss_of_rl_that_is_not_finite_stops_at_its_step(monkeypatch, tmp_path
             return super().compute_loss(*args, **kwargs) * (math.nan if len(seen) == 2 else 1.0)
 
     monkeypatch.setattr(grpo, "PlainGRPOTrainer", Broken)
-    with pytest.raises(UserError, match=r"step 2: the loss is not finite: lower the") as error:
-        train(5, work_dir=tmp_path)
-    assert len(batch(error)) == 8 and len(seen) == 2
+    with tried():
+        with pytest.raises(UserError, match=r"step 2: the loss is not finite: lower the") as error:
+            train(5, work_dir=tmp_path)
+        assert len(batch(error)) == 8 and len(seen) == 2
 
 
-def test_a_loss_of_sft_that_is_not_finite_keeps_what_was_taught(tmp_path):
+@pytest.mark.fault(
+    "Odd numbers and sizes", "a training whose loss or reward becomes NaN, infinite or nothing",
+    "stops at that step in one line; the batch is kept beside it",
+)  # fmt: skip
+def test_a_loss_of_sft_that_is_not_finite_keeps_what_was_taught(tmp_path, tried):
     model, processor = tiny.build()
     with torch.no_grad():
         next(model.parameters()).fill_(math.nan)
-    with pytest.raises(UserError, match=r"sft, step 1: the loss is not finite") as error:
-        sft.train(model, processor, tiny.items("open", 8), steps=3, batch_size=4, work_dir=tmp_path)
-    rows = batch(error)
+    options = {"steps": 3, "batch_size": 4, "work_dir": tmp_path}
+    with tried():
+        with pytest.raises(UserError, match=r"sft, step 1: the loss is not finite") as error:
+            sft.train(model, processor, tiny.items("open", 8), **options)
+        rows = batch(error)
     assert len(rows) == 4 and all("<answer>" in row["text"] for row in rows)
 
 

@@ -68,7 +68,8 @@ def npz_bytes(images: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> b
                 raise UserError(f"{split}_images are {picture.dtype}: convert them to uint8")
             if label.size and (label.min() < 0 or label.max() > 255):
                 raise UserError(f"{split}_labels leave 0..255: number the classes from 0")
-            label = label.astype(np.uint8).reshape(len(label), -1)
+            label = label.astype(np.uint8)
+            label = label if label.ndim == 2 else label[:, None]
             for kind, array in (("images", picture), ("labels", label)):
                 member = io.BytesIO()
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
@@ -175,6 +176,8 @@ def _check(
     where = f"{path}: {split}"
     if images.ndim < 3 or images.ndim > 4 or (images.ndim == 4 and images.shape[3] != 3):
         raise UserError(f"{where}_images has shape {images.shape}: need (N,H,W) or (N,H,W,3)")
+    if not len(images):
+        raise UserError(f"{where}_images holds no image: fetch the file again")
     if images.dtype != np.uint8:
         raise UserError(f"{where}_images is {images.dtype}: need uint8")
     if labels.dtype.kind not in "iub":

@@ -62,6 +62,13 @@ class Item:
     label: int | None = None
     synonyms: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.options and len(self.options) > len(LETTERS):
+            raise UserError(
+                f"{self.item_id} has {len(self.options)} options, at most {len(LETTERS)} have a "
+                "letter: ask it as an open item with a label set"
+            )
+
     @property
     def n_options(self) -> int:
         """Number of answers a guesser would choose among (options, or the label set)."""
@@ -137,6 +144,8 @@ def build_items(
         raise UserError(
             f"answer_format {answer_format!r} is unknown: use one of {', '.join(ANSWER_FORMATS)}"
         )
+    if not 2 <= max_options <= len(LETTERS):
+        raise UserError(f"max_options {max_options}: use 2 to {len(LETTERS)}, one a letter")
     if split not in image_set.labels:
         raise UserError(f"{image_set.name} has no split {split!r}: use train, val or test")
     if image_set.task == "multilabel":

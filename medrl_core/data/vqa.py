@@ -185,7 +185,7 @@ def read_vqa_rad(
         raise UserError(f"{path} is not there: name the folder that holds VQA-RAD") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({type(error).__name__}): get it again") from error
-    if not isinstance(rows, list):
+    if not isinstance(rows, list) or not rows:
         raise UserError(f"{path} holds no list of questions: get it again")
     for place, row in enumerate(rows):
         try:

@@ -43,6 +43,8 @@ def _check(tau_support: float, delta_gap: float) -> None:
 
 
 def _text(estimate: Estimate) -> str:
+    if math.isnan(estimate.low + estimate.high):  # all items show one image
+        return f"{estimate.value:.2f} (no interval)"
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 

@@ -98,9 +98,10 @@ def _known(free: bool, letters: str, pairs: tuple[tuple[str, str], ...]) -> _Kno
     terms: dict[str, str] = {}
     doubled = set()
     for text, answer in pairs:
-        key = normalise(text)
-        if terms.setdefault(key, answer) != answer:
-            doubled.add(key)  # two options with one text: the text says nothing
+        # An answer is read without its markup, so an option is known without its own too.
+        for key in {normalise(text), normalise(clean(plain(text)))}:
+            if terms.setdefault(key, answer) != answer:
+                doubled.add(key)  # two options with one text: the text says nothing
     terms = {key: answer for key, answer in terms.items() if key and key not in doubled}
     if not terms:
         return _Known(free, letters, {}, None)

@@ -19,6 +19,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
+from medrl_core.errors import UserError
 from medrl_core.measure.stats import DRAWS, bootstrap_mean, interval
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # sklearn's C on standardised features
@@ -130,6 +131,8 @@ def paper_probe(
     Returns:
         (N_test, n_classes) scores.
     """
+    if len(train_x) < 2:
+        raise UserError("the paper's probe needs two training images: take a larger share of them")
     x, multilabel = torch.as_tensor(train_x), train_y.ndim == 2
     y = torch.as_tensor(train_y).float() if multilabel else torch.as_tensor(train_y)
     generator = torch.Generator().manual_seed(seed)

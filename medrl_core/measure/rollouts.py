@@ -62,7 +62,7 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
             )
     try:
         table = pa.Table.from_pylist(rows, schema=SCHEMA)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as error:
         raise UserError(
             f"a rollout row has a value of the wrong type ({_one_line(error)}); see SCHEMA"
         ) from error

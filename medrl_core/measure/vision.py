@@ -163,6 +163,9 @@ def look(
     Raises:
         UserError: none of the towers can be had, or one cannot be opened for another reason.
     """
+    for image_set in image_sets:
+        if empty := [split for split, images in image_set.images.items() if not len(images)]:
+            raise UserError(f"{image_set.name} has no images to {' and '.join(empty)}: take others")
     found = Look()
     for name, ref in towers.items():
         try:

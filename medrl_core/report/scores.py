@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from medrl_core.errors import UserError
+from medrl_core.errors import UserError, printable
 from medrl_core.measure import boundary, rollouts
 from medrl_core.measure.curves import crossings, k_to_reach
 from medrl_core.measure.score import (
@@ -154,7 +154,7 @@ def summary(scores: pd.DataFrame) -> str:
                 cells = lines.setdefault(row.shown, {"items": str(row.n_items)})
                 cells[title] = tables.interval(row.value, row.low, row.high, unit)
         table = pd.DataFrame.from_dict(lines, orient="index").fillna(tables.MISSING)
-        blocks.append(f"{model}, {answer_format}, {decoding}\n{table.to_string()}")
+        blocks.append(f"{printable(model)}, {answer_format}, {decoding}\n{table.to_string()}")
         found = rows[rows.k.eq(most) & rows.metric.isin(SHOWN)]
         if len(found):
             shown = _named(found).assign(title=found.metric.map(SHOWN) + f" Pass@{most}")
@@ -165,7 +165,8 @@ def summary(scores: pd.DataFrame) -> str:
 def _named(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows over all items and of each data set, with their name in the column shown."""
     rows = rows[rows.scope.isin(["overall", "dataset"])]
-    return rows.assign(shown=rows.name.where(rows.scope == "dataset", "all items"))
+    names = rows.name.map(printable)  # of any file: it may hold signs that steer a terminal
+    return rows.assign(shown=names.where(rows.scope == "dataset", "all items"))
 
 
 def compare_folders(a: Path, b: Path, seed: int = 0) -> str:
