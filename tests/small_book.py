@@ -17,7 +17,8 @@ chapters: [{file: faults}, {file: labs/01_support}, {file: runs/02_support}, {fi
 LINKED = (
     "_config.yml", "CITATION.cff", "book/_ext", "book/_static", "book/extra", "book/faults.md",
     "book/labs/01_support.ipynb", "book/references.bib", "book/references.md", "data/claims.yaml",
-    "data/faults.json", "data/published.yaml", "data/recorded.yaml",
+    "data/faults.json", "data/published.yaml", "data/recorded.yaml", "data/sweep-overhead.json",
+    "data/throughput.json",
 )  # fmt: skip
 
 
