@@ -58,8 +58,7 @@ def jobs(environment, fields):
 
 def test_smoke_on_slurm_is_smoke_here_byte_for_byte(cluster):
     clone, environment = cluster
-    if not (ROOT / "runs/smoke").is_dir():
-        medrl(ROOT, os.environ, "study", "smoke")
+    medrl(ROOT, os.environ, "study", "smoke")
     medrl(clone, environment, "study", "smoke", *OPTIONS)
     finished = jobs(environment, "Comment:80,State")
     notebooks = sorted(path.name for path in (ROOT / "runs/smoke").glob("0?_*") if path.is_dir())
