@@ -23,8 +23,10 @@ REMEDIES = {
 }
 # Python and Arrow write "[Errno 28] ...: 'path'", of a copy 'from' -> 'to'; Rust "(os error 28)".
 NUMBER = re.compile(r"(?:errno|os error) (\d+)\b(?:.*'([^']+)'$)?", re.IGNORECASE)
-# All that torch says where a file came out shorter than what was written.
-CUT_SHORT = "unexpected pos "
+# All that torch says where a file came out shorter than what was written, or it could not end it.
+CUT_SHORT = ("unexpected pos ", "iostream error")
+# What Python says of a user whom the machine does not know, where HOME is not set either.
+NO_HOME = "Could not determine home directory"
 
 
 class UserError(Exception):
@@ -48,8 +50,11 @@ def of_disk(said: str, place: str | os.PathLike) -> str:
 
     Arguments: `said` by any library; `place` where it wrote, for messages that name no file.
     """
+    if NO_HOME in said:
+        return "there is no home folder: set HOME to a folder that you can write, e.g. HOME=$PWD"
     found = NUMBER.search(said)
-    number = errno.ENOSPC if CUT_SHORT in said else int(found[1]) if found else 0
+    short = any(words in said for words in CUT_SHORT)
+    number = errno.ENOSPC if short else int(found[1]) if found else 0
     if number not in REMEDIES:
         return ""
     where = (found and found[2]) or os.fspath(place)

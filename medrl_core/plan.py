@@ -261,7 +261,7 @@ def data_files(values: params.Common) -> list[Path]:
     given = values.model_dump(exclude={"study", "root", "vqa_root"})
     files = {file for text in _texts(given) for file in _files_below(Path(text))}
     if "datasets" in given:
-        root = values.root or os.environ.get("MEDMNIST_ROOT") or Path.home() / ".medmnist"
+        root = values.root or os.environ.get("MEDMNIST_ROOT") or os.path.expanduser("~/.medmnist")
         suffix = "" if values.size == 28 else f"_{values.size}"
         named = (Path(root) / f"{dataset}{suffix}.npz" for dataset in values.datasets)
         files.update(path for path in named if path.is_file())

@@ -160,8 +160,7 @@ def _stop(snakemake: subprocess.Popen) -> None:
         snakemake.send_signal(signal.SIGINT)  # at SIGTERM it waits until the runs are done
         for one in runs:
             one.terminate()
-        psutil.wait_procs(runs)
-    snakemake.wait()
+    snakemake.wait()  # it waits for its runs
 
 
 def execute(study: plan.Study, notebook: str, values: params.Common, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shlex
 import signal
 import subprocess
@@ -137,23 +138,32 @@ def test_a_sweep_keeps_what_failed_and_does_nothing_twice(clone):
     ]
 
 
-def test_a_killed_sweep_goes_on(clone):
+@pytest.mark.fault(
+    "Killed",
+    "`medrl sweep` killed by SIGKILL or SIGTERM while one of its runs is made",
+    "the same command makes the run that was cut off, and no other again",
+)
+def test_a_killed_sweep_goes_on(clone, tried):
     slow = '600 if open("log").read().count("\\n") == 2 else 0'  # the second run to start hangs
     write_notebook("02_support", CODE.replace("slow", slow))
-    command = [sys.executable, "-m", "medrl_core.cli", "sweep", "02_support", "--study", "toy"]
-    command += ["-p", "k=4,16", "--", "--cores", "1"]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-    while not (Path("log").is_file() and Path("log").read_text().count("\n") == 2):
-        assert process.poll() is None
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    _, killed = Path("log").read_text().splitlines()
-    Path("log").unlink()
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert Path("log").read_text().splitlines() == [killed]
-    assert "2 of 2 finished" in Path(done.stdout.strip()).read_text()
+    draw = random.Random(0)
+    for number in range(tried.times(1, 6)):
+        command = [sys.executable, "-m", "medrl_core.cli", "sweep", "02_support", "--study", "toy"]
+        command += ["-p", f"k={100 + number},{200 + number}", "--", "--cores", "1"]
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+        while not (Path("log").is_file() and Path("log").read_text().count("\n") == 2):
+            assert process.poll() is None
+            time.sleep(0.1)
+        with tried():
+            os.killpg(process.pid, draw.choice([signal.SIGKILL, signal.SIGTERM]))
+            process.wait()
+            _, killed = Path("log").read_text().splitlines()
+            Path("log").unlink()
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            assert Path("log").read_text().splitlines() == [killed]
+            assert "2 of 2 finished" in Path(done.stdout.strip()).read_text()
+        Path("log").unlink()
 
 
 def test_runs_that_a_point_needs_are_made_and_their_failure_is_told(clone):
