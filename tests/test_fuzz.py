@@ -60,11 +60,11 @@ def a_value_or_one_line(call: Callable[[], object]) -> None:
         assert said and said.isprintable(), repr(said)[:300]
 
 
-def fuzz(tried, *strategies):
+def fuzz(tried, *strategies, many=20_000):
     """Decorate a function of one example: run it often, each counted as tried."""
 
     def run(one):
-        @settings(max_examples=tried.times(120, 20_000), derandomize=True)
+        @settings(max_examples=tried.times(120, many), derandomize=True)
         @given(st.tuples(*strategies))
         def example(drawn):
             with tried():
@@ -126,7 +126,7 @@ ROW = st.lists(st.tuples(st.integers(0, 20), ODD), max_size=2)
 def test_jsonl(items, tried, skip_bad):
     path = items / "items.jsonl"
 
-    @fuzz(tried, ROW, EDITS)
+    @fuzz(tried, ROW, EDITS, many=10_000)
     def _(odd, edits):
         whole = json.dumps(LINE)
         text = edited(json.dumps(changed(LINE, odd)) + "\n" + whole.replace("7", "8"), edits)
@@ -180,7 +180,7 @@ def test_rows_of_homes(items, tried, monkeypatch, benchmark):
     given[:] = [HOME_ROWS[benchmark]]
     assert len(vqa.from_rows(homes.rows(source, benchmark), benchmark)) == 1
 
-    @fuzz(tried, ROW, st.booleans())
+    @fuzz(tried, ROW, st.booleans(), many=4_000)
     def _(odd, left_out):
         row = changed(HOME_ROWS[benchmark], odd)
         if left_out:
@@ -280,7 +280,7 @@ def test_json_of_a_run(run_folder, tried, name):
         "grid.json": lambda _: sweep.read(path),
     }[name]
 
-    @fuzz(tried, EDITS)
+    @fuzz(tried, EDITS, many=5_000)
     def _(edits):
         path.write_bytes(as_bytes(edited(text, edits)))
         a_value_or_one_line(lambda: read(run_folder))

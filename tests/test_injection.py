@@ -161,6 +161,33 @@ def test_commands_to_paste_are_safe_in_a_shell(toy, hostile, tried):
             assert sweep.read_words("02_support", [word]) == grid
 
 
+def told_by_snakemake(said: str) -> list[list[str]]:
+    """Let bash read each command that Snakemake has printed."""
+    python = f"{shlex.quote(sys.executable)} -m medrl_core.cli "
+    commands = [python + part.split("\n")[0].rstrip() for part in said.split(python)[1:]]
+    return [told_by_a_shell(command) for command in commands]
+
+
+@pytest.mark.fault(
+    "Untrusted input",
+    "values of a sweep that a shell or Snakemake would fill in or run, in the shell of each step",
+    "bash reads them as the same values and runs nothing else",
+)
+def test_snakemake_passes_on_the_values_of_a_sweep(toy, hostile, tried, capfd):
+    loaded = plan.load_study("toy")
+    grid = sweep.Grid(notebook="02_support", axes={"model": hostile})
+    Path("grid.json").write_text(grid.model_dump_json())
+    runs = sweep.planned(loaded, grid)
+    targets = [study.made(loaded, name) for name in runs]
+    with tried(len(hostile)):
+        options = ["--dry-run", "--printshellcmds"]
+        study.snakemake(loaded, targets, options, grid=(Path("grid.json"), runs))
+        told = told_by_snakemake(capfd.readouterr().err)
+        given = [word for words in told for word in words if word.startswith("model=")]
+        values = [plain.parse_yaml(word.removeprefix("model="), "model") for word in given]
+        assert sorted(values) == sorted(hostile)
+
+
 @pytest.mark.fault(
     "Untrusted input",
     "study in a folder whose name holds `$(...)`, backticks, quotes, braces or YAML",
@@ -183,10 +210,7 @@ def test_snakemake_passes_on_the_path_of_a_study(toy, hit, tried, capfd):
     with tried():
         loaded = plan.load_study(path.as_posix())
         study.snakemake(loaded, ["all", "book"], ["--dry-run", "--printshellcmds"])
-        said = capfd.readouterr().err
-        python = f"{shlex.quote(sys.executable)} -m medrl_core.cli "
-        commands = [python + part.split("\n")[0].rstrip() for part in said.split(python)[1:]]
-        told = [told_by_a_shell(command) for command in commands]
+        told = told_by_snakemake(capfd.readouterr().err)
         assert sorted(words[2] for words in told) == ["book", "run", "run"]
         assert all(words[words.index("--study") + 1] == path.as_posix() for words in told)
     assert not Path("hit").exists()
