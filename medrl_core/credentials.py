@@ -1,6 +1,7 @@
 """Tokens and passwords of the environment are taken out of what a run leaves behind.
 
-Nothing of ours writes them; but a notebook shows whatever a library prints, an error too.
+So are the places of the clone and of the home folder. Nothing of ours writes any of these; but a
+notebook shows whatever a library prints, a warning or an error too.
 
 Test: pytest tests/test_secrets.py
 """
@@ -50,12 +51,21 @@ def hidden(text: str) -> str:
     return text
 
 
-def remove(folder: Path) -> None:
-    """Take secrets out of all texts of a run's folder."""
+def remove(folder: Path, places: bool = False) -> None:
+    """Take secrets out of all texts of a run's folder.
+
+    Arguments: `places` also shortens paths in the clone and in the home folder; of a run that
+    failed they help to find the reason.
+    """
     for path in folder.rglob("*"):
         if path.suffix in TEXTS and path.is_file():
             text = path.read_text(encoding="utf-8")
-            if (clean := hidden(text)) != text:
+            clean = hidden(text)
+            if places:
+                short = {f"{Path.cwd()}/": "", f"{os.path.expanduser('~')}/": "~/"}
+                for place in sorted(short, key=len, reverse=True):  # one may lie in the other
+                    clean = clean.replace(place, short[place])
+            if clean != text:
                 path.write_text(clean, encoding="utf-8")
 
 

@@ -244,7 +244,7 @@ def _papermill(notebook: str, values: dict[str, Any], partial: Path, command: st
             extra_arguments=["--log-level=50"],  # the kernel's own warnings are no news
             on_cell_start=_progress(notebook, len(cells) + 1),
         )
-        credentials.remove(partial)
+        credentials.remove(partial, places=True)
     except (papermill.PapermillExecutionError, DeadKernelError) as error:
         kind, said = RunFailed, "the kernel died; was there too little memory?"
         if isinstance(error, papermill.PapermillExecutionError):

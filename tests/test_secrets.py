@@ -109,6 +109,7 @@ def test_a_run_and_its_book_tell_nothing_of_the_machine(toy, planted, tried, mon
     monkeypatch.setenv("LOGNAME", "plantedjane")
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'tests'}:{ROOT}")
     code = "from pathlib import Path\nfrom made_runs import write_run\n"
+    code += "import warnings\nwarnings.warn(f'{Path.cwd()}/a.py and {Path.home()}/b')\n"
     write_notebook("02_support", code + "write_run(Path(out), study, '02_support')")
     for name in ("book", "data", "_config.yml", "CITATION.cff", "notebooks/studies/paper.yaml"):
         Path(name).symlink_to(ROOT / name)
@@ -116,6 +117,7 @@ def test_a_run_and_its_book_tell_nothing_of_the_machine(toy, planted, tried, mon
     machine = [str(toy), "plantedjane", str(ROOT), *([host] if len(host) > 5 else [])]
     with tried(2 * (len(machine) + len(PLANTED))):
         assert medrl("run", "02_support", "--study", "toy") == 0
+        assert "a.py and ~/b" in Path("runs/toy/02_support/executed.ipynb").read_text()
         assert told(Path("runs"), [*machine, *SECRETS]) == []
         monkeypatch.setattr(book.explorer, "write", lambda *_: None)  # scores of the records alone
         book.assemble("toy", Path("_build/stage"))
