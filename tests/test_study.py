@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -273,3 +274,27 @@ def test_a_new_run_or_failure_makes_the_book_stale(toy):
         found.append(plan.book_fingerprint(loaded, "student"))
         assert found[-1] != found[-2]
     assert plan.book_fingerprint(loaded, "student") == found[-1]
+
+
+def test_a_book_counts_as_built_when_it_is_whole_and_of_what_is_here(toy):
+    loaded, sources = plan.load_study("toy"), study.BOOK_SOURCES
+    plan.BOOK.parent.mkdir(parents=True)
+
+    def built() -> bool:
+        plan.BOOK.touch()
+        sources.write_text(json.dumps(plan.book_fingerprint(loaded, "student")))
+        return kept("student")
+
+    def kept(edition: str) -> bool:
+        study.mark_book(loaded, edition)
+        return sources.is_file()
+
+    assert not kept("student")
+    assert built() and kept("student")
+    plan.BOOK.unlink()
+    assert not kept("student")
+    assert built() and not kept("instructor")
+    assert built()
+    Path("runs/toy/02_support").mkdir(parents=True)
+    Path("runs/toy/02_support/manifest.json").write_text("made again")
+    assert not kept("student")
