@@ -23,6 +23,7 @@ from attacks import Pickled, refused
 from medrl_core import plain, plan
 from medrl_core.data import homes, medmnist, vqa
 from medrl_core.data.images import read_npz
+from medrl_core.models import hub
 from medrl_core.train import launch
 
 
@@ -245,6 +246,14 @@ BOMBS = {
 TAGS = ["!!python/object/apply:os.mkdir [HIT]", "!!python/object/new:os.mkdir [HIT]",
         "!!python/name:os.system", "!!python/module:os", "!!python/object:os.path {}",
         "!<tag:yaml.org,2002:python/object/apply:os.mkdir> [HIT]"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "[]", "{}", "3", "\0", '{"exposure": [1]}'])
+def test_a_strange_card_is_refused_in_one_line(tmp_path, text):
+    path = jsonl(tmp_path, [])
+    (tmp_path / "card.json").write_text(text)
+    refused(lambda: vqa.read_jsonl(path), "card.json gives no")
+    refused(lambda: hub.exposure(str(tmp_path)), "card.json is no card of a model")
 
 
 def test_links_inside_the_folder_and_hard_links_are_read(tmp_path):

@@ -269,7 +269,7 @@ def _check_sum(path: Path, content: bytes) -> None:
     card = path.with_name("card.json")
     try:
         told = json.loads(card.read_bytes())[SUM]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{card} gives no {SUM}: make the subset again, or remove it") from error
     if told != hashlib.sha256(content).hexdigest():
         raise UserError(

@@ -113,6 +113,6 @@ def read_card(folder: Path) -> dict:
         content = json.loads(path.read_bytes())
         if not isinstance(content["exposure"], dict):
             raise ValueError("exposure is no mapping")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is no card of a model ({error!r}): {_AGAIN}") from error
     return content
