@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FAULTS = pytest.StashKey[dict[str, dict[str, Any]]]()
 FAILED = pytest.StashKey[bool]()
+SKIPPED = pytest.StashKey[bool]()
 
 STUDY = """
 title: Toy
@@ -83,6 +84,8 @@ def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
     """Counts for the table of faults: `with tried(): break something and check what is left`."""
     counts = Tried(many=request.config.getoption("--faults") is not None)
     yield counts
+    if request.node.stash.get(SKIPPED, False):  # nothing was broken, so there is no line of it
+        return
     assert counts.tried, "this test of a fault tried nothing"
     group, what, promise = request.node.get_closest_marker("fault").args
     row = request.config.stash[FAULTS].setdefault(
@@ -108,6 +111,7 @@ def hit(tmp_path: Path) -> Iterator[Path]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, Any]:
     report = yield
     item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    item.stash[SKIPPED] = item.stash.get(SKIPPED, False) or report.skipped
     return report
 
 
