@@ -169,7 +169,7 @@ def test_no_study_and_no_parameter_switches_code_on(toy, tried):
 
 @pytest.mark.fault(
     "Untrusted input",
-    "model whose chat templates have paths for names, trained on and saved again",
+    "model whose chat templates have paths for names, loaded and saved again",
     "nothing is written out of the folder that it is saved to",
 )
 @pytest.mark.parametrize("name", ["../../out", "/tmp/out", "a/../../../out", "..\\out"])
