@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from pathlib import Path
 from medrl_core import plan
 from medrl_core.errors import UserError, on_disk
 from medrl_core.folders import lock_of, locked
-from medrl_core.study import BOOK_SOURCES, RunFailed
+from medrl_core.study import BOOK_SOURCES, RunFailed, listed
 
 
 def build_book(study: plan.Study, edition: str) -> None:
@@ -35,7 +34,7 @@ def build_book(study: plan.Study, edition: str) -> None:
         assemble(study.name, stage, edition=edition)
         _jupyter_book(stage, [], held)
         partial = BOOK_SOURCES.with_suffix(".partial")
-        partial.write_text(json.dumps(sources, indent=2))
+        partial.write_bytes(listed(sources))
         os.replace(partial, BOOK_SOURCES)
 
 

@@ -6,6 +6,7 @@ Test: pytest tests/test_damaged.py
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,16 @@ def read_notebook(path: Path) -> dict[str, Any]:
     Unlike nbformat.read, which logs what does not fit, mends it and goes on.
     """
     import nbformat
+    from nbformat.warnings import MissingIDFieldWarning
 
     try:
         content = json.loads(path.read_bytes())
-        nbformat.validate(content)
-    except (OSError, ValueError, RecursionError, nbformat.ValidationError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", MissingIDFieldWarning)
+            nbformat.validate(content)
+    except (
+        OSError, ValueError, RecursionError, nbformat.ValidationError, MissingIDFieldWarning,
+    ) as error:  # fmt: skip
         why = " ".join(str(error).split())[:200]
         raise UserError(f"{path} is no whole notebook ({why}); get or make it again") from None
     return content

@@ -104,10 +104,15 @@ def mark_made(study: plan.Study, runs: plan.Planned) -> None:
 def mark_book(study: plan.Study, edition: str) -> None:
     """Remove the list of the book's sources unless the book is there and made of what is here."""
     if BOOK_SOURCES.is_file() and plan.BOOK.is_file():
-        before, now = json.loads(BOOK_SOURCES.read_text()), plan.book_fingerprint(study, edition)
-        if before == now:
+        now = listed(plan.book_fingerprint(study, edition))
+        if BOOK_SOURCES.read_bytes() == now:  # not as JSON: a damaged list is just another one
             return
     BOOK_SOURCES.unlink(missing_ok=True)
+
+
+def listed(sources: dict[str, str]) -> bytes:
+    """Return the list of the book's sources as it is kept."""
+    return json.dumps(sources, indent=2).encode()
 
 
 def failed_folder(folder: Path) -> Path:

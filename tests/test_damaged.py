@@ -21,9 +21,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import small_book
 from conftest import ROOT
 from made_runs import write_manifest, write_rollouts, write_run
-from medrl_core import cli, clone, plan
+from medrl_core import cli, clone, plan, study
 from medrl_core.data import homes, images, pictures, subset, vqa
 from medrl_core.errors import UserError
 from medrl_core.measure import exact, rollouts
@@ -96,6 +97,13 @@ def test_npz(tmp_path, tried):
         return [part.tobytes() for half in (found.images, found.labels) for part in half.values()]
 
     check(path, read, tried, tried.times(150, 2000))
+    with tried(2):
+        breast = tmp_path / "breastmnist.npz"
+        breast.write_bytes(path.read_bytes()[:-100])
+        there = ("--root", tmp_path)
+        assert f"{breast} has MD5 " in refused("data", "verify", "breastmnist", *there)
+        words = ("--model", "pixels", "--data", "breastmnist", "--allow", "breastmnist")
+        assert f"{breast} is damaged (" in refused("probe", *words, *there)
 
 
 def stored(folder: Path) -> rollouts.RolloutStore:
@@ -372,6 +380,21 @@ def test_notebooks(tried, toy):
 
 
 @pytest.mark.fault(
+    "Damaged files", "`medrl run` and `medrl study` with a study that is cut off or no text",
+    "one line with the file; nothing is made",
+)  # fmt: skip
+def test_commands_refuse_a_damaged_study(toy, tried):
+    path = Path("notebooks/studies/toy.yaml")
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:25], b"\xff" + whole, whole + b"]"):
+        for words in (("run", "02_support", "--study", "toy"), ("study", "toy")):
+            with tried():
+                path.write_bytes(damaged)
+                assert path.as_posix() in refused(*words)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.fault(
     "Damaged files", "a finished run damaged, then the commands that need it",
     "each ends in one line with the file and what to do, and changes nothing",
 )  # fmt: skip
@@ -391,5 +414,52 @@ def test_commands_refuse_a_damaged_run(toy, tried):
                     assert f"delete {folder} and run it again" in line
             path.write_bytes(b"")
             assert str(path) in refused("run", "06_boundary", "--only", "--study", "toy")
+            assert str(path) in refused("study", "toy")
             path.write_bytes(whole[path])
     assert not Path("runs/toy/06_boundary").exists()
+
+
+@pytest.mark.parametrize("name", ["results.json", "executed.ipynb", "manifest.json"])
+@pytest.mark.parametrize("hashed", [True, False])
+@pytest.mark.fault(
+    "Damaged files", "`medrl book` on a run whose results, notebook or manifest is cut off",
+    "one line with the file; the old book stays, also for runs made before hashes were kept",
+)  # fmt: skip
+def test_the_book_refuses_a_damaged_run(toy, tried, name, hashed):
+    small_book.write()
+    folder = Path("runs/toy/02_support")
+    folder.mkdir(parents=True)
+    results.Results(folder, notebook="02_support", study="toy").save()
+    shutil.copyfile("notebooks/02_support.ipynb", folder / "executed.ipynb")
+    write_manifest(folder, "toy", "02_support")
+    if not hashed:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps(manifest | {"files": {}}))
+    Path("_build/stage").mkdir(parents=True)
+    Path("_build/stage/old").touch()
+    content = (folder / name).read_bytes()
+    for damaged in (b"", content[: len(content) // 2], content[:-3]):
+        with tried():
+            (folder / name).write_bytes(damaged)
+            assert str(folder / name) in refused("book", "--study", "toy", "--only")
+            assert [path.name for path in Path("_build/stage").iterdir()] == ["old"]
+
+
+@pytest.mark.fault(
+    "Damaged files", "the list of what the book was built from cut off, or any bit flipped",
+    "the book counts as stale and is built again",
+)  # fmt: skip
+def test_a_damaged_list_of_sources_makes_the_book_stale(toy, tried):
+    small_book.write()
+    chosen = plan.load_study("toy")
+    plan.BOOK.parent.mkdir(parents=True)
+    plan.BOOK.touch()
+    whole = study.listed(plan.book_fingerprint(chosen, "student"))
+    for damaged in (*cuts(whole), *flips(whole, tried.times(20, 100))):
+        with tried():
+            study.BOOK_SOURCES.write_bytes(damaged)
+            study.mark_book(chosen, "student")
+            assert not study.BOOK_SOURCES.exists()
+    study.BOOK_SOURCES.write_bytes(whole)
+    study.mark_book(chosen, "student")
+    assert study.BOOK_SOURCES.exists()

@@ -83,12 +83,12 @@ def configuration(text: str) -> str:
     """
     config = plain.parse_yaml(text, "_config.yml")
     try:
-        address = config["repository"]["url"]
-    except (KeyError, TypeError):
-        raise UserError("_config.yml has no repository with a url; get it from git") from None
-    if not address:
-        del config["launch_buttons"]
-    elif not REPOSITORY.fullmatch(address):
+        address, buttons = config["repository"]["url"], config.pop("launch_buttons")
+    except (KeyError, TypeError) as error:
+        raise UserError(f"_config.yml is not whole ({error}); get it again from git") from None
+    if address:
+        config["launch_buttons"] = buttons
+    if address and not REPOSITORY.fullmatch(str(address)):
         raise UserError(
             f"_config.yml: repository: {address!r} is not https://github.com/OWNER/NAME, which is "
             'what Binder and Colab open; write url: "" for a book without launch buttons'
