@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from medrl_core import params
-from medrl_core.report import measured
+from medrl_core import params, plan
+from medrl_core.report import measured, myst
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -168,7 +168,7 @@ def write_notebook(notebook: str, code: str) -> Path:
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A project in a temporary folder, and the current folder: study `toy` of two notebooks."""
     monkeypatch.chdir(tmp_path)
     Path("notebooks/studies").mkdir(parents=True)
@@ -176,4 +176,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("Snakefile").symlink_to(ROOT / "Snakefile")
     for notebook, k in (("02_support", "k"), ("06_boundary", "support_k")):
         write_notebook(notebook, RESULTS.format(k=k))
-    return tmp_path
+    yield tmp_path
+    # Both go by names in the current folder, and other tests have other files of these names.
+    plan.file_hash.cache_clear()
+    myst._kind.cache_clear()
