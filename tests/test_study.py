@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -282,7 +281,7 @@ def test_a_book_counts_as_built_when_it_is_whole_and_of_what_is_here(toy):
 
     def built() -> bool:
         plan.BOOK.touch()
-        sources.write_text(json.dumps(plan.book_fingerprint(loaded, "student")))
+        sources.write_bytes(study.listed(plan.book_fingerprint(loaded, "student")))
         return kept("student")
 
     def kept(edition: str) -> bool:
