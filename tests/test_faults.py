@@ -1,10 +1,31 @@
-"""The table of faults counts by group, and shows nothing unescaped."""
+"""The record of faults is of the tests that are marked so; its table counts, and escapes texts."""
 
 from __future__ import annotations
 
-from medrl_core.report import faults
+import importlib
+
+from conftest import ROOT
+from medrl_core.report import faults, measured
 from medrl_core.report.measured import Measured
 from test_measured import HEAD
+
+
+def marked() -> set[tuple[str, ...]]:
+    """Return group, fault and promise of each test that is marked."""
+    return {
+        mark.args
+        for path in (ROOT / "tests").glob("test_*.py")
+        if "mark.fault(" in path.read_text()
+        for test in vars(importlib.import_module(path.stem)).values()
+        for mark in getattr(test, "pytestmark", [])
+        if mark.name == "fault"
+    }
+
+
+def test_the_record_is_of_these_tests_no_more_and_no_less():
+    rows = measured.read(ROOT / "data/faults.json").rows
+    recorded = {(row["group"], row["what"], row["promise"]) for row in rows}
+    assert recorded == marked(), "pytest -m fault --faults data/faults.json --book _build/html"
 
 
 def test_the_table_counts_by_group_and_escapes():
