@@ -96,11 +96,14 @@ def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
 
 
 @pytest.fixture
-def hit(tmp_path: Path) -> Iterator[Path]:
-    """A folder that only a payload makes; at the end it is not there."""
+def hit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that only a payload makes; at the end it is not there.
+
+    It lies outside the toy project, whose own place is taken out of what its runs leave.
+    """
     from attacks import Pickled
 
-    folder = tmp_path / "hit"
+    folder = tmp_path_factory.mktemp("payload") / "hit"
     pickle.loads(pickle.dumps(Pickled(folder)))  # the payload does what it should
     folder.rmdir()
     yield folder

@@ -267,8 +267,8 @@ def test_a_book_killed_is_built_whole(toy, tried):
         wait_until(lambda: file_count() >= after or process.poll() is not None)  # noqa: B023
         with tried():
             end(process, how)
-            assert not sources.exists() or built() == whole
-            finish(*BUILD)
+            if not sources.exists():  # else it was done before the end came
+                finish(*BUILD)
             assert built() == whole
             assert sources.exists()
             assert set(os.listdir("_build")) == names
