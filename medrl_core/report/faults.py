@@ -1,6 +1,7 @@
 """The table of faults: what the tests marked `fault` broke, how often, and what was lost.
 
-Make its numbers again: pytest -m fault --book _build/html --faults data/faults.json. Test: pytest tests/test_faults.py
+Make its numbers again: pytest -m fault --book _build/html --faults data/faults.json. Test: pytest
+tests/test_faults.py
 """
 
 from __future__ import annotations
