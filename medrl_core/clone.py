@@ -1,6 +1,6 @@
 """Texts, YAML and notebooks of a clone and its runs; a damaged one is refused in one line.
 
-Test: pytest tests/test_damaged.py
+Test: pytest tests/test_damaged_runs.py
 """
 
 from __future__ import annotations

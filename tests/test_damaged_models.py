@@ -17,12 +17,12 @@ from safetensors.numpy import load_file
 
 import tiny
 from conftest import ROOT
+from damaging import check, cuts, flips, refused
 from medrl_core.errors import UserError
 from medrl_core.measure import probe
 from medrl_core.models import hub, towers, whole
 from medrl_core.train import checkpoints, estimate, sft
 from medrl_core.train.checkpoints import Checkpoints
-from test_damaged import check, cuts, flips, refused
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,10 @@ from medmnist.info import INFO
 import small_book
 import tiny
 from conftest import ROOT
+from damaging import refused
 from medrl_core.data import homes, network
 from medrl_core.errors import UserError
 from medrl_core.models import hub, towers
-from test_damaged import refused
 
 OFFLINE = Path(__file__).parent / "offline"
 HASH = "0" * 40

@@ -18,6 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import tiny
+from damaging import refused
 from medrl_core import cli
 from medrl_core.data import homes, vqa
 from medrl_core.data.images import SPLITS, ImageSet, read_npz, write_npz
@@ -31,7 +32,6 @@ from medrl_core.measure.score import score
 from medrl_core.models import hub
 from medrl_core.report import myst
 from medrl_core.report.scores import score_folder, summary
-from test_damaged import refused
 
 
 def black_png(path: Path, width: int, height: int) -> None:

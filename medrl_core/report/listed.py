@@ -1,6 +1,6 @@
 """The YAML files of data/ that the book quotes: published numbers, names of unofficial files.
 
-Test: pytest tests/test_damaged.py
+Test: pytest tests/test_damaged_runs.py
 """
 
 from __future__ import annotations
