@@ -204,6 +204,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "nb_execution_mode": "off", "nb_render_markdown_format": "myst",
                 "html_math_renderer": "mathml", "html_theme": "basic", "numfig": True,
                 "smartquotes": False,
+                # Sphinx writes what extensions read into its default, for all of this process.
+                "source_suffix": {".rst": "restructuredtext"},
             },
         ).build()
     finally:
