@@ -54,8 +54,6 @@ def page(tmp_path_factory) -> str:
                 "myst_enable_extensions": ["colon_fence"],
                 "html_math_renderer": "mathml",
                 "html_theme": "basic",
-                # Sphinx writes what extensions read into its default, for all of this process.
-                "source_suffix": {".rst": "restructuredtext"},
             },
         )  # fmt: skip
         app.build()
