@@ -29,10 +29,11 @@ def test_the_record_is_of_these_tests_no_more_and_no_less():
 
 
 def test_the_table_counts_by_group_and_escapes():
-    row = {"group": "Disk", "what": "a <b> | c", "promise": "stays", "tried": 1200, "lost": 0}
+    row = {"group": "Disk", "what": "a <b> | c of `$(x)`", "promise": "stays"}
+    row |= {"tried": 1200, "lost": 0}
     found = Measured(**HEAD, rows=[row, row | {"what": "d", "tried": 1, "lost": 1}])
     text = faults.table(found)
     assert "2 faults, tried 1,201 times in all; 1 of these lost anything" in text
     assert found.origin() in text
-    assert text.count("## Disk") == 1 and "| d | stays | 1 | 1 |" in text
-    assert "<b>" not in text and "1,200 | 0 |" in text
+    assert text.count("## Disk") == 1 and "| d | stays | [1]{.count} | 1 |" in text
+    assert "<b>" not in text and "of `$(x)` | stays | [1,200]{.count} | 0 |" in text

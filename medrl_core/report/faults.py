@@ -6,6 +6,9 @@ tests/test_faults.py
 
 from __future__ import annotations
 
+import html
+import re
+
 from medrl_core.report import myst
 from medrl_core.report.measured import Measured
 
@@ -25,9 +28,14 @@ def table(found: Measured) -> str:
         lines += ["", f"## {group}", "", "| fault | what has to hold | tried | lost |"]
         lines += ["|:---|:---|---:|---:|"]
         lines += [
-            f"| {myst.escape(row['what'])} | {myst.escape(row['promise'])} | {row['tried']:,} "
+            f"| {_words(row['what'])} | {_words(row['promise'])} | [{row['tried']:,}]{{.count}} "
             f"| {row['lost']} |"
             for row in found.rows
             if row["group"] == group
         ]
     return "\n" + "\n".join(lines) + "\n"
+
+
+def _words(text: str) -> str:
+    """Return a text of the table, with what stands between backticks as code."""
+    return re.sub("&#96;(.+?)&#96;", lambda code: f"`{html.unescape(code[1])}`", myst.escape(text))
