@@ -33,6 +33,12 @@ def flips(whole: bytes, times: int) -> Iterator[bytes]:
         yield bytes(damaged)
 
 
+def list_flips(whole: bytes, times: int) -> Iterator[bytes]:
+    """A safetensors file with one bit of its list flipped; the list's length stands before it."""
+    listed = 8 + int.from_bytes(whole[:8], "little")
+    return (damaged + whole[listed:] for damaged in flips(whole[:listed], times))
+
+
 def check(path: Path, read: Callable, tried, flipped: int, cut: bool = True, same=None) -> int:
     """Damage a file again and again; each time it has to be refused by name, or read whole.
 
