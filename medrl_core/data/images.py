@@ -1,6 +1,6 @@
 """Hold labelled image sets and read and write them in the MedMNIST file layout.
 
-Try it: `pytest tests/test_images.py`
+Try it:
 """
 
 from __future__ import annotations

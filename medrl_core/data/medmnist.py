@@ -1,6 +1,6 @@
 """Find, fetch and verify the twelve 2D MedMNIST sets, through the medmnist package.
 
-Try it: `pytest tests/test_medmnist.py`
+Try it:
 """
 
 from __future__ import annotations

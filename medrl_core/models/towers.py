@@ -5,8 +5,6 @@ components of the training pixels), "random" (the micro model's vision tower wit
 "efficientnet-lite0" (ImageNet), "resnet18" (trained end to end on the set itself), a folder or hub
 id of a vision-language or vision model, or "random:" and such a folder or id (its shape with random
 weights). All probes read the same features.
-
-Run the tests: pytest tests/test_towers.py
 """
 
 from __future__ import annotations

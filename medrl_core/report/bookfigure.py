@@ -1,7 +1,4 @@
-"""The figure of the book: its style, its colours, how a notebook shows it and how it is saved.
-
-Run the tests: pytest tests/test_figures.py
-"""
+"""The figure of the book: its style, its colours, how a notebook shows it and how it is saved."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Results of one run: typed numbers, tables and figures in a versioned results.json.
 
-The book takes every number from such a file. `pytest tests/test_results.py` runs the tests.
+The book takes every number from such a file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from medrl_core.measure.stats import Estimate
+    from medrl_core.score.intervals import Estimate
 
 SCHEMA = 1
 
@@ -129,7 +129,7 @@ class Results:
         self._content["numbers"][name] = {**entry, "unit": unit}
 
     def estimate(self, name: str, estimate: Estimate, unit: str = "percent") -> None:
-        """Keep an estimate of `medrl_core.measure.stats` as a number."""
+        """Keep an estimate of `medrl_core.score.intervals` as a number."""
         self.number(
             name, estimate.value, low=estimate.low, high=estimate.high, n=estimate.n, unit=unit
         )

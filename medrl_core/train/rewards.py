@@ -1,11 +1,8 @@
-"""Rewards of a completion: right answer and right format, by the evaluation's own parser.
-
-`pytest tests/test_rewards.py` runs this module's tests.
-"""
+"""Rewards of a completion: right answer and right format, by the evaluation's own parser."""
 
 from __future__ import annotations
 
-from medrl_core.measure.parsing import format_ok, is_correct, parse
+from medrl_core.score.parsing import format_ok, is_correct, parse
 
 
 def _text(completion) -> str:
