@@ -1,7 +1,4 @@
-"""Hold labelled image sets and read and write them in the MedMNIST file layout.
-
-Try it:
-"""
+"""Hold labelled image sets and read and write them in the MedMNIST file layout."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Load any image set by name, drawn or real.
-
-Run the
-"""
+"""Load any image set by name, drawn or real."""
 
 from __future__ import annotations
 

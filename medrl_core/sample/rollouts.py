@@ -2,7 +2,6 @@
 
 While sampling runs, rows land in `rollouts/part-00000.parquet` and so on; `compact()` joins the
 parts to one sorted `rollouts.parquet`. A killed run reads `keys()` and samples what is missing.
-Run its
 """
 
 from __future__ import annotations

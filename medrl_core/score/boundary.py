@@ -2,7 +2,6 @@
 
 Bridge where support is low, sharpen where support is there and Acc@1 lies well under it, stop
 where support is there and nothing is left to sharpen; undecided where the intervals leave it open.
-Run its
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What Pass@K curves say as a whole: the K that reaches a level, the K at which two curves cross.
 
-`medrl score` and `medrl score A B` print them. Run its
+`medrl score` and `medrl score A B` print them.
 """
 
 from __future__ import annotations

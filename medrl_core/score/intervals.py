@@ -1,7 +1,6 @@
 """Intervals and tests over clusters of rows: items about one image stay together.
 
 Questions on one image are not independent, so every draw takes whole images.
-Run its
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Pass@K without bias, and what goes with it: guess floor, excess support, known chances.
 
 Every function takes NumPy arrays of any shape that broadcast, one entry an item.
-Run its
 """
 
 from __future__ import annotations

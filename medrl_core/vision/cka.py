@@ -1,6 +1,6 @@
 """How alike two sets of features are: linear centred kernel alignment (CKA).
 
-Kornblith et al. 2019, arXiv 1905.00414. Run the
+Kornblith et al. 2019, arXiv 1905.00414.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What it costs to encode images: seconds and memory for a thousand, by resolution.
 
 Times differ from run to run, so they stand in a figure's CSV and never in results.json.
-Run the
 """
 
 from __future__ import annotations

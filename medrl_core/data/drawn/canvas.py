@@ -1,7 +1,4 @@
-"""Draw soft-edged shapes at any size: the paper and pencils of the phantom and of the shapes.
-
-Try it:
-"""
+"""Draw soft-edged shapes at any size: the paper and pencils of the phantom and of the shapes."""
 
 from __future__ import annotations
 

@@ -3,8 +3,6 @@
 Evidence of a class is structure (shape, texture, place, count). Place, scale, turn, contrast,
 light, colour cast, blur and noise vary freely. Image i of a split depends on the name, split,
 seed, size and i alone, so a larger set begins with the smaller one.
-
-Try it:
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Draw plain shapes with known facts: what the micro base model has seen of the world.
-
-Try it:
-"""
+"""Draw plain shapes with known facts: what the micro base model has seen of the world."""
 
 from __future__ import annotations
 
