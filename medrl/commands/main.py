@@ -15,6 +15,7 @@ import typer
 from medrl.commands import data as cli_data
 from medrl.commands.data import Root, Size
 from medrl.commands.endings import one_line
+from medrl.commands.layers import need
 from medrl_core.errors import UserError
 from medrl_core.score.thresholds import DELTA_GAP, SUPPORT_K, TAU_SUPPORT
 
@@ -43,6 +44,7 @@ def run(
     ] = False,
 ) -> None:
     """Execute one notebook into a run folder; what it needs is made first."""
+    need("study")
     from medrl.studies import plan
     from medrl.studies.execution import run, state
 
@@ -64,6 +66,7 @@ def study(
     name: Annotated[str, typer.Argument(help="study under notebooks/studies, or a path")],
 ) -> None:
     """Make all runs of a study; what follows -- goes to snakemake, e.g. -- --executor slurm."""
+    need("study")
     from medrl.studies import plan
     from medrl.studies.execution import snakemake
 
@@ -82,6 +85,7 @@ def sweep(
 
     What follows -- goes to snakemake, as for a study.
     """
+    need("study")
     from medrl.studies import plan, sweep
     if context.args and not context.args[0].startswith("-"):
         raise UserError(f"{context.args[0]}: values are written -p name=value,value")
@@ -102,6 +106,7 @@ def book(
     pdf: Annotated[bool, typer.Option("--pdf", help="also as a PDF, by Chromium")] = False,
 ) -> None:
     """Make the runs of a study that are missing or stale, then build the book."""
+    need("book")
     from medrl.book.build import build_book, find_browser, print_book
     from medrl.labs.editions import check_edition
     from medrl.studies import plan
@@ -126,6 +131,7 @@ def labs(
     edition: Edition = "student",
 ) -> None:
     """Write the labs as notebooks, with blanks for students or solutions for the instructor."""
+    need("study")
     from medrl.labs.editions import write
 
     for path in write(edition, out):
@@ -149,6 +155,7 @@ def pretrain(
     seed: Annotated[int, typer.Option(help="seed of everything drawn at random")] = 0,
 ) -> None:
     """Train the micro base model by its recipe."""
+    need("train")
     from medrl_core.report.base_card import make
 
     make(out=out, seed=seed)
@@ -169,6 +176,7 @@ def evaluate(
     exact: Annotated[bool, typer.Option("--exact", help="also the options' probabilities")] = False,
 ) -> None:
     """Measure Acc@1 and Pass@K of any model on any items; resumes."""
+    need("models")
     from medrl.commands.scores import write_exact
     from medrl_core import files
     from medrl_core.data import vqa
@@ -258,6 +266,7 @@ def probe(
     seed: Annotated[int, typer.Option(help="seed of phantom images and the bootstrap")] = 0,
 ) -> None:
     """Measure a frozen tower on one image set: linear probe, the paper's probe and kNN."""
+    need("models")
     from medrl_core.report import tables
     from medrl_core.vision import axis as vision
 

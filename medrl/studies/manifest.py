@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,11 +117,13 @@ def git_state() -> tuple[str | None, bool | None]:
 
 
 def packages() -> dict[str, str]:
-    """Return the versions of the core's own dependencies and of Python."""
+    """Return the versions of Python and of all that medrl asks for and that is installed."""
     versions = {"python": platform.python_version()}
     for requirement in importlib.metadata.requires("medrl") or []:
-        if "extra ==" not in requirement:
-            name = re.match(r"[\w.-]+", requirement)[0]
+        name = re.match(r"[\w.-]+", requirement)[0]
+        if name == "medrl" or "extra == 'dev'" in requirement.replace('"', "'"):
+            continue
+        with suppress(importlib.metadata.PackageNotFoundError):  # of a layer that is not there
             versions[name] = importlib.metadata.version(name)
     return versions
 

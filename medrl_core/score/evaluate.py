@@ -14,8 +14,8 @@ import pandas as pd
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import prompt_hash
 from medrl_core.errors import UserError
+from medrl_core.sample.completions import GREEDY, Completion, Decoding
 from medrl_core.sample.rollouts import RolloutStore
-from medrl_core.sample.sampling import GREEDY, Completion, Decoding, sample
 from medrl_core.score.parsing import Parsed, is_correct, parse
 
 EVERY_SECONDS = 5.0
@@ -53,6 +53,8 @@ def evaluate(
     Raises:
         UserError: the store holds completions of these items with another seed or token limit.
     """
+    from medrl_core.sample.sampling import sample  # needs torch; reading answers does not
+
     decoding = decoding or Decoding()
     prompts = {(item.item_id, prompt_hash(item)) for item in items}
     _check_same(_asked(store.frame(), prompts, model_hash, decoding, k), seed, decoding)

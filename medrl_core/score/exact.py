@@ -18,16 +18,17 @@ Both are at one temperature with top-p 1 and top-k 0, and look at nothing after 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
-import torch
 
 from medrl_core.data.items import LETTERS, Item
 from medrl_core.errors import UserError
-from medrl_core.sample.batches import ITEMS_ENCODED, ROWS, batches
-from medrl_core.sample.decode import complete, items_that_fit
-from medrl_core.sample.sampling import GREEDY, Decoding
+from medrl_core.sample.completions import GREEDY, Decoding
 from medrl_core.score.evaluate import parse_item
+
+if TYPE_CHECKING:
+    import torch
 
 TAG, END = "<answer>", "</answer>"
 COLUMNS = (
@@ -83,7 +84,6 @@ def _scripts(tokenizer, start: str, ways: list[tuple[str, str]]) -> list[tuple[l
     return [(ids, shared) for ids in written]
 
 
-@torch.inference_mode()
 def option_probabilities(
     model,
     processor,
@@ -117,6 +117,9 @@ def option_probabilities(
     Raises:
         UserError: an item has no options, several given starts, or no item has a given start.
     """
+    from medrl_core.sample.batches import ITEMS_ENCODED, ROWS, batches
+    from medrl_core.sample.decode import items_that_fit
+
     for item in items:
         if not item.options:
             raise UserError(f"exact support is of mcq items, and {item.item_id} has no options")
@@ -205,6 +208,10 @@ def both(
 
 def _forced(model, inputs, scripts, copies: int, steps: int, temperature: float) -> torch.Tensor:
     """Probabilities (items, copies) of scripts, tokens of given starts not counted."""
+    import torch
+
+    from medrl_core.sample.decode import complete
+
     tokens = torch.full((len(scripts), copies, steps), _OVER)
     counted = torch.zeros_like(tokens, dtype=torch.bool)
     for item, of_item in enumerate(scripts):
@@ -218,7 +225,8 @@ def _forced(model, inputs, scripts, copies: int, steps: int, temperature: float)
         logprob = (scores.float() / temperature).log_softmax(-1)[history, token.clamp(min=0)]
         return token, torch.where(counted[completion, step], logprob, 0.0)
 
-    _, logprobs = complete(
-        model, inputs, copies=copies, max_new_tokens=steps, choose=choose, eos_ids={_OVER}
-    )
+    with torch.inference_mode():
+        _, logprobs = complete(
+            model, inputs, copies=copies, max_new_tokens=steps, choose=choose, eos_ids={_OVER}
+        )
     return logprobs.exp().view(len(scripts), copies)

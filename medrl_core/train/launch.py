@@ -48,7 +48,7 @@ def config_file(name: str, lora: bool = False, check: bool = True) -> Path:
     if lora and config.distributed_type in ("DEEPSPEED", "FSDP"):
         raise UserError(f"launch {name!r} splits weights, an adapter needs none of it: use ddp")
     if check and config.distributed_type == "DEEPSPEED" and not is_deepspeed_available():
-        raise UserError(f"launch {name!r} needs DeepSpeed: pip install -e '.[gpu]', or use fsdp2")
+        raise UserError(f"launch {name!r} needs DeepSpeed: pip install deepspeed, or use fsdp2")
     return path
 
 
