@@ -177,7 +177,7 @@ class Chapter:
         return f"; {', '.join(found)}"
 
     def scoreboard_figure(self) -> str:
-        """Return the picture of all verdicts, which `book.assemble` puts in place."""
+        """Return the picture of all verdicts, which `assembly.assemble` puts in place."""
         rows = self.deciding()
         if scoreboard.distances(rows).empty:
             missing = self._not_run("all", self.study)

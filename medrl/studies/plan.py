@@ -32,7 +32,7 @@ BOOK = Path("_build/html/index.html")
 # MEDMNIST_ROOT names.
 MEDMNIST = "medmnist"
 STUDY_PATH = re.compile(r"[\w./][\w ./-]*")
-DATA_NAME = re.compile(r"""["'](data/[\w./-]+)\\?["']""")  # in a notebook's JSON: \"data/x\"
+DATA_NAME = re.compile(r"""["'](data/[\w./-]+)\\?["']""")  # in a notebook's JSON, \" for a quote
 
 
 class Resources(BaseModel):

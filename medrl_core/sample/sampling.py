@@ -138,7 +138,7 @@ def sample(
             floating-point differences of batched matrix products.
         model_hash: of the model's weights; part of a rollout's key.
         rows_per_batch: most completions decoded at once; fewer where free memory is short.
-        done: keys (see `rollouts.key`) that are there already; an item whose keys are all there
+        done: keys (see `rollouts.KEY`) that are there already; an item whose keys are all there
             is not sampled again.
 
     Returns:
