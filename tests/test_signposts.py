@@ -81,7 +81,7 @@ def words() -> set[str]:
     """Each name that code uses, and each word of a text in it that is no docstring."""
     found: set[str] = set()
     for tree in modules().values():
-        told = {id(one.value) for one in ast.walk(tree) if isinstance(one, ast.Expr)}
+        docstrings = {one.value for one in ast.walk(tree) if isinstance(one, ast.Expr)}
         for one in ast.walk(tree):
             if isinstance(one, ast.Name):
                 found.add(one.id)
@@ -93,8 +93,8 @@ def words() -> set[str]:
                 found |= set(one.name.split("."))
             elif isinstance(one, ast.FunctionDef | ast.ClassDef):
                 found.add(one.name)
-            elif isinstance(one, ast.Constant) and isinstance(one.value, str) and id(one) not in told:
-                found |= set(re.findall(r"\w+", one.value))
+            elif isinstance(one, ast.Constant) and one not in docstrings:
+                found |= set(re.findall(r"\w+", str(one.value)))
     return found
 
 

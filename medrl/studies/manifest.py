@@ -108,8 +108,13 @@ def read_failure(folder: Path) -> Failure | None:
 
 
 def git_state() -> tuple[str | None, bool | None]:
-    """Return the commit and whether tracked files differ from it; (None, None) outside git."""
+    """Return the commit and whether tracked files differ from it; (None, None) outside git.
+
+    A copy without git that lies in another repository is outside: that commit is not its own.
+    """
     try:
+        if _git("rev-parse", "--show-prefix"):
+            return None, None
         commit = _git("rev-parse", "HEAD")
         return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
     except (subprocess.CalledProcessError, FileNotFoundError):
@@ -154,7 +159,8 @@ def version() -> str:
 def commit_date() -> str | None:
     """Return the day of the commit that is checked out; None outside git."""
     try:
-        return _git("show", "-s", "--format=%cs", "HEAD")
+        ours = not _git("rev-parse", "--show-prefix")
+        return _git("show", "-s", "--format=%cs", "HEAD") if ours else None
     except (subprocess.CalledProcessError, FileNotFoundError):
         return None
 
