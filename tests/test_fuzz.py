@@ -21,7 +21,7 @@ from made_runs import write_run
 from medrl_core import params, plain, plan, sweep
 from medrl_core.data import homes, vqa
 from medrl_core.errors import UserError
-from medrl_core.measure.parsing import format_ok, parse
+from medrl_core.score.parsing import format_ok, parse
 from medrl_core.report import provenance, results
 
 # What JSON, YAML and a careless reader take for more than a sign, and the values around limits.
@@ -75,7 +75,7 @@ def fuzz(tried, *strategies, many=20_000):
     return run
 
 
-CASES = yaml.safe_load((ROOT / "tests/parsing_cases.yaml").read_text(encoding="utf-8"))
+CASES = yaml.safe_load((ROOT / "tests/score/parsing_cases.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.fault(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import tiny
 from medrl_core.data.prompts import target_text, to_dataset
-from medrl_core.measure.parsing import is_correct
+from medrl_core.score.parsing import is_correct
 from medrl_core.measure.sampling import parse_item
 from medrl_core.train.rewards import accuracy_reward, format_reward
 

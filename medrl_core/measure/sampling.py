@@ -25,7 +25,7 @@ from medrl_core.data.prompts import prompt_hash
 from medrl_core.errors import UserError
 from medrl_core.measure.batches import ITEMS_ENCODED, ROWS, batches
 from medrl_core.measure.decode import Groups, complete, items_that_fit
-from medrl_core.measure.parsing import Parsed, is_correct, parse
+from medrl_core.score.parsing import Parsed, is_correct, parse
 
 GREEDY = -1
 

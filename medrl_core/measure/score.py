@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medrl_core.errors import UserError
-from medrl_core.measure.parsing import TAG_RULES
+from medrl_core.score.parsing import TAG_RULES
 from medrl_core.measure.passk import (
     LEVEL_TOLERANCE,
     exact_pass_at_k,

@@ -15,7 +15,7 @@ from medrl_core.data import phantom
 from medrl_core.data.items import ANSWER_FORMATS, build_items
 from medrl_core.folders import mend, replace
 from medrl_core.measure.evaluate import evaluate
-from medrl_core.measure.parsing import format_ok
+from medrl_core.score.parsing import format_ok
 from medrl_core.measure.rollouts import RolloutStore
 from medrl_core.measure.sampling import GREEDY, Decoding
 from medrl_core.measure.score import score

@@ -18,7 +18,7 @@ from medrl_core.data.images import ImageSet
 from medrl_core.data.items import Item
 from medrl_core.measure import effects, vision
 from medrl_core.measure.evaluate import evaluate
-from medrl_core.measure.readings import OURS, by_parser
+from medrl_core.score.readings import OURS, by_parser
 from medrl_core.measure.rollouts import RolloutStore
 from medrl_core.measure.sampling import Decoding
 from medrl_core.measure.stats import Estimate, bootstrap_mean

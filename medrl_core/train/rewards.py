@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from medrl_core.measure.parsing import format_ok, is_correct, parse
+from medrl_core.score.parsing import format_ok, is_correct, parse
 
 
 def _text(completion) -> str:

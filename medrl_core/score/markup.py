@@ -1,7 +1,7 @@
 """Markup of completions: answer and think tags, LaTeX boxes, Markdown, and answer normalisation.
 
 The parser builds on it. Every pattern is bounded, so the time grows with the length of the text.
-Run its test: `pytest tests/test_parsing.py`.
+Run its test: `pytest tests/score/test_parsing.py`.
 """
 
 from __future__ import annotations

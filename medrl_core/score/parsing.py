@@ -1,7 +1,7 @@
 """The parser: from a completion to its answer and the rule that found it.
 
-Reward and evaluation both call `parse`; nothing else reads answers. `tests/parsing_cases.yaml`
-lists what is expected of it. Run its test: `pytest tests/test_parsing.py`.
+Reward and evaluation both call `parse`; nothing else reads answers. `tests/score/parsing_cases.yaml`
+lists what is expected of it. Run its test: `pytest tests/score/test_parsing.py`.
 
 How a completion is read, first rule that answers wins (only the text after the last `</think>`):
 
@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from medrl_core.measure.markup import (
+from medrl_core.score.markup import (
     END_THINK,
     THINK,
     clean,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import tiny
-from medrl_core.measure.readings import by_parser, official_order, rule_counts, strict
+from medrl_core.score.readings import by_parser, official_order, rule_counts, strict
 
 MCQ = tiny.plain_item()  # A) cat B) dog
 OPEN = replace(MCQ, options=None, label_set=("cat", "dog"), gold="dog", answer_format="open")

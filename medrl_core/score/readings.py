@@ -1,7 +1,7 @@
 """Other ways to read the same completions: how much a score depends on its parser.
 
 Nothing but the comparison uses them; rewards and scores read answers by `parsing.parse`.
-`pytest tests/test_readings.py` runs the tests.
+`pytest tests/score/test_readings.py` runs the tests.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from medrl_core.data.items import LETTERS, Item
-from medrl_core.measure.markup import last_tag, normalise
-from medrl_core.measure.parsing import is_correct
+from medrl_core.score.markup import last_tag, normalise
+from medrl_core.score.parsing import is_correct
 from medrl_core.measure.sampling import parse_item
 
 OURS = "ours"

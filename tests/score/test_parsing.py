@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medrl_core.measure.parsing import format_ok, is_correct, normalise, parse
+from medrl_core.score.parsing import format_ok, is_correct, normalise, parse
 
 TABLE = yaml.safe_load((Path(__file__).parent / "parsing_cases.yaml").read_text(encoding="utf-8"))
 OPTIONS = ("pneumonia", "effusion", "normal chest", "hepatitis B")

@@ -1,0 +1,1 @@
+"""Numbers out of answers: reading, matching, Pass@K, intervals, the decision rule; no torch."""
