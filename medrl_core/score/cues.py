@@ -24,8 +24,8 @@ _ENGLISH = (
 _FOREIGN = (
     # Spanish, Portuguese, Italian
     r"(?:respuesta|opcion|alternativa|solucion|resposta|opcao|gabarito|risposta|opzione|soluzione)"
-    r"(?: (?:correct[ao]|final|adecuada|certa|corretta|giusta|esatta|finale|mas probable|seria|sarebbe))"
-    r"{0,3}\s?(?:\b(?:es|e|seria|sarebbe)\b|:|=|→)"
+    r"(?: (?:corr?ec?t[ao]|final|adecuada|certa|corretta|giusta|esatta|finale|mas probable|seria|sarebbe))"
+    r"{0,3}\s?(?:\b(?:no |non |nao )?(?:es|e|seria|sarebbe)\b|:|=|→)"
     r"|la (?:correcta|giusta|correta) (?:es|e)\b"
     # French
     r"|(?:reponse|loption|choix|solution)"

@@ -21,7 +21,7 @@ _SIGNS = {
     "≈∼〜≃≅": "~",
     "→⇒⟶➜➔": "→",
     "。।": ". ",
-    "、،": ", ",
+    "،": ", ",
     "؛": ";",
     "؟": "?",
     "×✕": "x",
@@ -49,20 +49,23 @@ class _Table(dict):
 _TABLE = _Table({ord(sign): plain for signs, plain in _SIGNS.items() for sign in signs})
 
 
+def _plain(text: str) -> str:
+    if text.isascii():
+        text = text.lower().replace("\r", "\n").replace("`", "'")
+        return text.replace("\x0b", "\n").replace("\x0c", "\n")
+    text = unicodedata.normalize("NFKD", text.translate({0x2116: "#"}).casefold())
+    text = unicodedata.normalize("NFKC", text.translate(_TABLE)).casefold()
+    return unicodedata.normalize("NFKC", text.translate(_TABLE))
+
+
 def fold(text: str) -> str:
     """Bring a text to lower case, plain letters and one form of each sign; drop HTML entities.
 
     Applied twice it changes nothing, and its time grows with the length of the text.
     """
+    text = _plain(text)
     if "&" in text:
-        text = html.unescape(text)
-    if text.isascii():
-        text = text.lower().replace("\r", "\n")
-        text = text.replace("\x0b", "\n").replace("\x0c", "\n").replace("`", "'")
-    else:
-        text = unicodedata.normalize("NFKD", text.translate({0x2116: "#"}).casefold())
-        text = unicodedata.normalize("NFKC", text.translate(_TABLE)).casefold()
-        text = unicodedata.normalize("NFKC", text.translate(_TABLE))
+        text = _plain(html.unescape(text))
     if ">" in text or "=" in text:
         text = text.replace("<=", "≤").replace(">=", "≥").replace("->", "→").replace("=>", "→")
     return text

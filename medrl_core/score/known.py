@@ -46,13 +46,15 @@ _LETTER_AFTER = frozenset(
     "would could can cannot must has fits with given here should best und oder ist y o es et ou est e "
     "sondern sino mais".split()
 )
-_WORD_AFTER = frozenset("or and nor because since is isnt seems but rather not instead".split())
+_WORD_AFTER = frozenset(
+    "or and nor because since is isnt seems but rather not instead sino sondern mais mas oder und".split()
+)
 _LETTER_BEFORE = frozenset(
     "is be are was its answer option options choice letter choose chose pick picked select selected say "
     "think believe guess with for to than not nor neither or and but so therefore hence thus probably "
     "likely definitely either both of that as isnt cant cannot correct incorrect wrong it exclude "
     "excluded eliminate except out by opt go ist nicht oder und es no o y est pas ou et e nao lautet la "
-    "der die opcion letra buchstabe lettre antwort then best final "
+    "der die sino sondern mais mas pero aber но opcion letra buchstabe lettre antwort then best final "
     "是 为 為 选 選 项 項 案 は 解 」".split()
 )
 _COUNT_AFTER = frozenset(
@@ -243,7 +245,7 @@ def _letter_at(text: str, words: Words, place: int, letters: str) -> Mention | N
         return None
     is_word = word in "ai"
     room = not following or following in (_WORD_AFTER if is_word else _LETTER_AFTER)
-    room = room or gap_after.lstrip()[:1] in tuple('.,;:!?)]/"&-→<\n+') and bool(gap_after.strip())
+    room = room or gap_after.lstrip()[:1] in tuple('.,;:!?()[]/"&-→<\n+') and bool(gap_after.strip())
     room = room or (following > "\u2fff")
     if "\n" in gap_after:
         room = True

@@ -22,7 +22,7 @@ _LATEX = re.compile(
 )
 # A star between digits is a product; all others are Markdown's.
 _MARKS = re.compile(
-    r"(?<!\d)\*+|\*+(?!\d)|\*\*+|~~|(?<!\d)\$(?!\d)|[#{}\\]|(?<!\w)_{1,3}|_{1,3}(?!\w)"
+    r"(?<!\d)\*+|\*+(?!\d)|\*\*+|~~|(?<!\d)(?<!\d )\$(?!\d)|[#{}\\]|(?<!\w)_{1,3}|_{1,3}(?!\w)"
 )
 _MARKED = re.compile(r"[*~$#{}\\_]")
 _MATHS = re.compile(r"\$([^$\n]{1,200})\$")

@@ -28,7 +28,7 @@ _DENIALS = frozenset(
     "wouldnt shouldnt hasnt havent without unlike except excepting excluding excludes exclude "
     "excluded absence absent lack lacks lacking incorrect wrong false eliminate eliminates "
     "eliminated eliminating discard discards discarded reject rejects rejected deny denies denied "
-    "dismiss dismisses dismissed nothing none nobody hardly barely unlikely untrue negative sans "
+    "dismiss dismisses dismissed nothing none nobody hardly barely unlikely untrue negative sans doubt "
     "kein keine keinen keiner keines keinem nicht ohne weder noch ningun ninguna ninguno sin nunca "
     "tampoco ni nest pas aucun aucune jamais nao nem nenhum nenhuma sem nessun nessuna senza geen "
     "niet zonder не нет без ليس ليست لا بدون غير لم".split()
@@ -38,7 +38,7 @@ _BOTH_WAYS = frozenset(
     "wrong incorrect false excluded absent eliminated discarded rejected dismissed denied unlikely "
     "untrue negative out".split()
 )
-_COPULAS = frozenset("is are was were be been being seems looks appears seem look appear".split())
+_COPULAS = frozenset("can is are was were be been being seems looks appears seem look appear".split())
 _NO_DENIAL_BEFORE = frozenset(
     "only just merely simply doubt question wonder surprisingly necessarily".split()
 )
@@ -56,7 +56,7 @@ _TWO_WORDS = {
     ("opposed", "to"), ("anything", "but"), ("all", "but"), ("everything", "but"), ("any", "but"),
     ("option", "but"), ("answer", "but"), ("nothing", "but"),
 }  # fmt: skip
-_STOP = re.compile(r"[;!?\n]|\.(?=\s|$)|\s-\s|→")
+_STOP = re.compile(r"[;!?.]\s|\n|\s-\s|→")  # between two words
 
 _DENYING = (
     r"(?:incorrect|wrong|false|untrue|unlikely|less likely|least likely|improbable|implausible|"
@@ -98,7 +98,7 @@ _OPEN_QUESTION = re.compile(
 _AFFIRMED = re.compile(
     r"[)\]\"]{0,2} (?:is|are|was|were) (?:\w+ly |also )?(?:present|seen|visible|noted|likely|shown|"
     r"there|correct|right|evident|identified|the)\b"
-    r"|[)\]\"]{0,2} instead\b(?! of)"
+    r"|[)\]\"]{0,2} instead\b(?! of)|[)\]\"]{0,2} is(?=[.,;!]|$)"
 )
 _CJK_BEFORE = re.compile(
     r"(?:没有|沒有|没|沒|無|无|不是|并非|並非|非|未见|未見|未|否认|否認|排除|除外|不考虑|不考慮|不选|不選|不)"
@@ -116,12 +116,16 @@ def _before(text: str, words: Words, place: int) -> State:
     for i in range(place - 1, max(-1, place - 1 - _REACH), -1):
         gap = text[words.end[i] : words.start[i + 1]]
         word, after = words.word[i], words.word[i + 1]
+        if i == place - 1 and words.word[i] == "not" and gap[:1] == " ":
+            return State.DENIED
         comma = "," in gap
         if gap != " " and not comma and _STOP.search(gap):
             break
         if comma and after in _NEW_CLAUSE:
             break
         before = words.word[i - 1] if i else ""
+        if before == "so" and word in _COPULAS:
+            return State.UNCLEAR  # "... and so can pneumonia"
         if (before, word) in _TWO_WORDS:
             earlier = words.word[i - 2] if i > 1 else ""
             if earlier in _COPULAS or comma:
@@ -136,6 +140,8 @@ def _before(text: str, words: Words, place: int) -> State:
                 break
             if after in _NO_DENIAL_BEFORE:
                 continue
+            if word == "doubt" and before in _DENIALS or word in _BOTH_WAYS and gap[:1] in ")]":
+                break
             if word.startswith("exclud") and {before, words.word[i - 2] if i > 1 else ""} & _DENIALS:
                 return State.UNCLEAR
             return State.DENIED
@@ -146,6 +152,12 @@ def _before(text: str, words: Words, place: int) -> State:
         if _CJK_BEFORE.search(text, max(0, start - 14), start):
             return State.DENIED
     return State.CLAIMED
+
+
+def _affirmed(text: str, words: Words, span: tuple[int, int], end: int) -> bool:
+    """Say whether a text claims what comes after a comma: "no effusion, pneumonia is seen"."""
+    gap = text[words.end[span[0] - 1] : words.start[span[0]]] if span[0] else ""
+    return gap.strip() == "," and bool(_AFFIRMED.match(text, end))
 
 
 def states(text: str, words: Words, spans: Sequence[tuple[int, int]]) -> list[State]:
@@ -167,6 +179,8 @@ def states(text: str, words: Words, spans: Sequence[tuple[int, int]]) -> list[St
             gap = text[words.end[spans[stop - 1][1]] : words.start[spans[stop][0]]]
             if len(gap) > 40 or not _CONNECTED.fullmatch(gap):
                 break
+            if gap.strip() == "," and words.word[spans[stop][0]] > "\u2fff":
+                break  # Chinese lists have another comma
             only_commas &= gap.strip() in (",", ", \"")
             stop += 1
         size = stop - start
@@ -177,7 +191,7 @@ def states(text: str, words: Words, spans: Sequence[tuple[int, int]]) -> list[St
             last = State.UNCLEAR
         elif _AFTER.match(text, end):
             last = State.DENIED
-        elif size > 1 and only_commas and _AFFIRMED.match(text, end):
+        elif before is State.DENIED and only_commas and _affirmed(text, words, spans[stop - 1], end):
             last = State.CLAIMED
         others = before if only_commas or last is before else last
         found += [others] * (size - 1) + [last]

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import re
 import string
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -47,7 +48,7 @@ from medrl_core.score.markup import (
 )
 from medrl_core.score.matching import is_correct
 from medrl_core.score.negation import State
-from medrl_core.score.words import normalise
+from medrl_core.score.words import key, normalise
 
 if TYPE_CHECKING:
     from medrl_core.data.items import Item
@@ -75,7 +76,7 @@ _LEADING = re.compile(
     r"(?:(?:so|thus|therefore|hence|final|correct|best|most likely|my|the|it|this|that|its|i|think|choose|"
     r"option|choice|letter|answer|diagnosis|is|shows|would be|must be|probably|likely)\b[ :,=]{0,2}){1,9}"
 )
-_PAIR = re.compile(r"[\s\"(\[<]{0,3}([a-z])(?:[\")\]>.:,]{1,3}| ?[-/=] ?| (?=[\"(])| )\s?(.*)", re.DOTALL)
+_PAIR = re.compile(r"[\s\"(\[<]{0,3}([a-z])([\")\]>.:,]{1,3}| ?[-/=] ?| (?=[\"(])| )\s?(.*)", re.DOTALL)
 
 
 def _exact(text: str, known: Known) -> str | None:
@@ -86,13 +87,16 @@ def _exact(text: str, known: Known) -> str | None:
     if lead := _LEADING.match(text):
         forms.append(text[lead.end() :])
     for form in forms:
-        if known.letters and (alone := _ALONE.fullmatch(form)) and alone[1] in known.letters:
-            return alone[1].upper()
+        if known.letters:
+            if (alone := _ALONE.fullmatch(form)) and alone[1] in known.letters:
+                return alone[1].upper()
+            if (pair := _PAIR.fullmatch(form)) and pair[1] in known.letters:
+                if exact(pair[3], known) == pair[1].upper():
+                    return pair[1].upper()
+                if pair[2].strip():
+                    return None  # "a. axial": not the article
         if (answer := exact(form, known)) is not None:
             return answer
-        if known.letters and (pair := _PAIR.fullmatch(form)) and pair[1] in known.letters:
-            if exact(pair[2], known) == pair[1].upper():
-                return pair[1].upper()
     return None
 
 
@@ -101,6 +105,7 @@ def _exact(text: str, known: Known) -> str | None:
 _DIRECTLY = re.compile(
     r"\b(?:no|not|without|absence of|absent|negative for|free of|lack of|kein\w*|sin|sans|sem)(?: (?:any|"
     r"obvious|evidence|signs?|of|visible|clear|apparent|definite|the|an?))* $"
+    r"|(?:^|[.,;:!\n] ?)(?:the |any )?$"
 )
 
 
@@ -138,7 +143,7 @@ def _sentence(reading: Reading, known: Known) -> Parsed | None:
     """Read a text that should name one answer; reasons after "because" count only if needed."""
     because = _BECAUSE.search(reading.text)
     if because:
-        head = [m for m in reading.mentions if m.start < because.start()]
+        head = _between(reading.mentions, 0, because.start())
         if found := _one(reading, known, head):
             return found
     return _one(reading, known, reading.mentions)
@@ -200,12 +205,18 @@ def _is_head(reading: Reading, mention: Mention) -> bool:
     )  # fmt: skip
 
 
+def _between(mentions: Sequence[Mention], start: int, end: int) -> Sequence[Mention]:
+    """Give the mentions that start in a part of the text."""
+    low = bisect_left(mentions, start, key=lambda mention: mention.start)
+    return mentions[low : bisect_left(mentions, end, low, key=lambda mention: mention.start)]
+
+
 def _clause(reading: Reading, start: int, known: Known) -> Parsed | None:
     """Read what follows a cue: the answer it begins with, or else the only one in its clause."""
     text, words = reading.text, reading.words
     stop = STOP.search(text, start, start + 240)
     end = stop.start() if stop else min(len(text), start + 240)
-    inside = [m for m in reading.mentions if start <= m.start < end]
+    inside = _between(reading.mentions, start, end)
     if any(mention.answer == CLASH for mention in inside):
         return CONFLICT
     answer = _exact(text[start:end], known)
@@ -226,7 +237,10 @@ def _clause(reading: Reading, start: int, known: Known) -> Parsed | None:
                 listed.append(mention)
             if _is_head(reading, head):
                 return _one(reading, known, listed)
-        sure = [m for m in inside if m.marked and _is_head(reading, m)]
+        sure = [
+            m for m in inside
+            if (m.marked and _is_head(reading, m)) or head.state is State.DENIED
+        ]  # fmt: skip
         if found := _one(reading, known, sure):
             return found
     other = _OTHER_LETTER.fullmatch(text, start, end) if known.letters else None
@@ -246,8 +260,10 @@ def _cues(reading: Reading, known: Known) -> list[_Declared]:
         read_ = _clause(reading, cue.end(), known)
         if read_ is None or (read_.answer is None and cue["weak"]):
             continue
-        rest = text[cue.end() :]
-        cut = "\n" in cue[0] and bool(_ALONE.fullmatch(rest)) and not rest.rstrip().endswith(".")
+        cut = (
+            "\n" in cue[0] and len(text) < cue.end() + 9 and text[-1] not in ".)"
+            and bool(_ALONE.fullmatch(text, cue.end()))
+        )
         found.append(
             _Declared(cue.start(), read_.answer or CLASH, "cue", bool(cue["final"]), cut)
         )
@@ -260,7 +276,9 @@ def _cues(reading: Reading, known: Known) -> list[_Declared]:
     return found
 
 
-_LEAD = re.compile(r"[\"(\[]{0,2}([a-z])(?:[\")\].:]{1,3}(?=\s|$)| - )")
+_LEAD = re.compile(
+    r"[\"(\[]{0,2}([a-z])(?:[\")\].:]{1,3}(?=\s|$)| - |,? (?:because|since|due to)\b)"
+)
 
 
 def _lead(reading: Reading, known: Known) -> _Declared | None:
@@ -281,11 +299,15 @@ def _lead(reading: Reading, known: Known) -> _Declared | None:
 _OPTION_LINE = re.compile(r"(?:option )?[\"(\[]{0,2}([a-z])[\")\].:]{1,3}\s")
 
 
-def _lines(reading: Reading, known: Known) -> tuple[list[_Declared], bool]:
+def _lines(
+    reading: Reading, known: Known, said: Sequence[_Declared]
+) -> tuple[list[_Declared], str]:
     """Find lines that hold just an answer; a list of several options is none.
 
-    Returns: what the lines declare, and whether there is such a list.
+    Arguments: `said` what cues declare; their lines are theirs.
+    Returns: what the lines declare, and "" or the rule of a text that lists options.
     """
+    taken = sorted(one.place for one in said)
     text = reading.text
     bare, whole, led, place = [], [], set(), 0
     announced = False
@@ -293,6 +315,8 @@ def _lines(reading: Reading, known: Known) -> tuple[list[_Declared], bool]:
         if known.letters and (alone := _ALONE.fullmatch(line)) and alone[1] in known.letters:
             cut = announced and place + len(line) == len(text) and line[-1] not in ".)"
             bare.append(_Declared(place, alone[1].upper(), "line", cut=cut))
+        elif bisect_left(taken, place) < bisect_left(taken, place + len(line)):
+            pass
         elif (answer := _exact(line, known)) is not None:
             both = bool(known.letters) and bool(_PAIR.match(line))
             whole.append(_Declared(place, answer, "line", both=both))
@@ -303,10 +327,10 @@ def _lines(reading: Reading, known: Known) -> tuple[list[_Declared], bool]:
     listed = len(led | {one.answer for one in whole}) > 1
     lead = None if listed else _lead(reading, known)
     if bare:
-        return bare + ([lead] if lead and lead.place == 0 and not bare[0].place == 0 else []), False
+        return bare + ([lead] if lead and lead.place == 0 and not bare[0].place == 0 else []), ""
     if listed:
-        return [], bool(whole)
-    return whole + ([lead] if lead else []), False
+        return [], "conflict" if whole else "none"
+    return whole + ([lead] if lead else []), ""
 
 
 _PLANS = re.compile(
@@ -336,7 +360,7 @@ def _mention(reading: Reading, known: Known) -> Parsed | None:
     last = text[starts[-1] :] if len(text) > starts[-1] else ""
     if text[-1] not in ".!\")]" and len(text) > 60 or _PLANS.match(text):
         return None
-    ending = [m for m in sure if m.start >= starts[-1]]
+    ending = _between(sure, starts[-1], len(text))
     if ending and _CONCLUDES.search(last) and not _PLANS.match(last) and not last.endswith("?"):
         if found := _one(reading, known, ending):
             return Parsed(found.answer, found.rule or "mention")
@@ -363,6 +387,17 @@ def _agreed(declared: list[_Declared], text: str) -> Parsed | None:
     return Parsed(answers.pop(), "cue" if "cue" in rules else "line")
 
 
+_LETTER_YES_NO = re.compile(r"\b([a-z])[)\].:]{1,2}\s?(yes|no)\b")
+
+
+def _clashes(text: str, known: Known) -> bool:
+    """Say whether yes or no comes with the letter of the other."""
+    return bool(known.letters and known.yes_no) and any(
+        letter in known.letters and known.yes_no[word == "no"] != letter.upper()
+        for letter, word in _LETTER_YES_NO.findall(text)
+    )
+
+
 def _free_line(text: str) -> Parsed | None:
     if "\n" in text or len(text.split()) > 10:
         return None
@@ -379,11 +414,11 @@ def _prose(text: str, known: Known) -> Parsed | None:
         if declared:
             return _agreed(declared[-1:], text)
         return _free_line(text)
-    lines, listed = _lines(reading, known)
+    lines, listed = _lines(reading, known, declared)
     found = _agreed(declared + lines, text)
     if known.yes_no:
         word = yes_no.said(text)
-        if word == yes_no.BOTH:
+        if word == yes_no.BOTH or _clashes(text, known):
             return CONFLICT
         if word:
             answer = known.yes_no[word == "no"]
@@ -396,7 +431,7 @@ def _prose(text: str, known: Known) -> Parsed | None:
     if found:
         return CONFLICT if ALL.search(text) and found.rule == "line" else found
     if listed:
-        return CONFLICT
+        return Parsed(None, listed)
     return _mention(reading, known)
 
 
@@ -412,7 +447,7 @@ def _in_place(raw: str, known: Known, rule: str) -> Parsed:
         return Parsed(answer, rule)
     in_sentence = "tag_sentence" if rule == "tag" else rule
     if known.yes_no and (word := yes_no.said(text, in_tag=True)):
-        if word == yes_no.BOTH:
+        if word == yes_no.BOTH or _clashes(text, known):
             return CONFLICT
         starts = re.match(r"(?:yes|no)[.,;:!]", text)
         return Parsed(known.yes_no[word == "no"], rule if starts else in_sentence)
@@ -430,9 +465,12 @@ def _in_place(raw: str, known: Known, rule: str) -> Parsed:
 
 
 def _hides(text: str, known: Known) -> bool:
-    """Say whether a text has a known answer inside a word: "subacute infarct" for "acute infarct"."""
+    """Say whether a text changes a known answer: "subacute infarct" acute infarct, "-3" the 3."""
     squeezed = text.replace(" ", "")
-    return any(len(form) > 3 and form.replace(" ", "") in squeezed for form in known.texts)
+    if any(len(form) > 3 and form.replace(" ", "") in squeezed for form in known.texts):
+        return True
+    numbers = re.findall(r"\d+", key(text))
+    return any(number in known.keys for number in numbers)
 
 
 def _told(told: str, known: Known, thought: bool) -> Parsed | None:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from medrl_core.score.folding import fold
 
-# Chinese and Japanese write without spaces: each of their signs is a word of its own.
-CJK = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+# Chinese and Japanese write without spaces, Korean joins endings: each sign is a word of its own.
+CJK = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7a3"
 _UNITS = frozenset(
     "mm cm m km um nm in inch ft kg g mg ug mcg ng lb oz l dl ml cl ul cc s sec min h hr hrs d wk "
     "yr yrs yo mmhg hz khz mhz ghz ev kev mev kv ma gy cgy msv sv hu iu u ui meq mmol umol nmol mol "
@@ -26,20 +26,21 @@ _UNITS = frozenset(
     "gram kilogram kilo pound ounce foot meter tesla watt volt celsius fahrenheit kelvin "
     "g/dl g/l mmol/l u/l ml/min cm2 cm3 mm2 mm3 m2 msec ms score grade".split()
 )
-_CORE = r"(?:\d+(?:[.,]\d+)*|(?<![\w.])\.\d+)"
+_CORE = r"(?:\d++(?:[.,]\d++){0,20}+|(?<![\w.,)\]])[.,]\d++)"
 _NUMBER = (
     r"(?:[<>≤≥~]\s?)?(?:(?<![\w)\].%])[-+±]{1,2}|^[-+±]\s)?[$€£¥]?"
     rf"{_CORE}(?:(?:\s?-\s?|[/:*^]|\s?x\s?){_CORE}){{0,8}}(?![^\W\d_{CJK}])"
-    r"(?:\s?[%‰]|°|[$€£¥′+]{1,2}(?!\w)|-(?!\w))?"
+    r"(?:\s?[%‰°]|\s?[$€£¥](?!\w)|[′+]{1,2}(?!\w)|-(?!\w))?"
 )
 # "a+", "her2+" and "rh-" keep their signs.
 _SIGNED = r"(?:\+{1,2}(?!\w)|(?<![^\W\d_]{4})(?<!\d)-(?!\w))?"
 _ASCII_WORD = re.compile(rf"[a-z]+{_SIGNED}")
 _TOKEN = re.compile(
-    rf"[a-z]++{_SIGNED}(?!\w)|(?=[<>≤≥~+±$€£¥.\d-]){_NUMBER}|[{CJK}]|[^\W_{CJK}]+{_SIGNED}"
+    rf"[a-z]++{_SIGNED}(?!\w)|(?=[<>≤≥~+±$€£¥.,\d-]){_NUMBER}|[{CJK}]|"
+    rf"\d[\d.,]*[^\W\d_{CJK}][^\W_{CJK}]*|[^\W_{CJK}]+{_SIGNED}"
 )
 _GLUED = re.compile(  # "5cm" is "5 cm"
-    r"([0-9])(?=[a-zμ])(?<![^\W\d_][0-9])(?=(?:" + "|".join(sorted(_UNITS, key=len, reverse=True)) + r")(?![^\W_]))"
+    r"([0-9])(?=[a-zμ])(?<![^\W\d_][0-9])(?=(?:" + "|".join(sorted(_UNITS, key=len, reverse=True)) + r")s?(?![^\W_]))"
 )
 # "non-malignant" is one word, like "nonmalignant"; so "malignant" is not found in it.
 _SPACED = ("non", "pseudo", "quasi", "semi", "sub")
@@ -53,10 +54,10 @@ _LAST_LETTERS = re.compile(r"(?<![^\W_])[^\W\d_]{2,6}$")
 _DIGIT = re.compile(r"\d")
 _THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2}(?:,\d{3})+)(?![\d,])")
 _COMMA = re.compile(r"(?<![\d.,])(\d+),(\d+)(?![\d,])")
-_NO_UNIT = re.compile(r"(?<!\d)\.(\d)")
+_NO_UNIT = re.compile(r"(?<!\d)[.,](\d)")
 _ZEROS = re.compile(r"(?<![\d.])(\d+)\.(\d*?)0+(?![\d.])")
 _ARTICLES = ("a", "an", "the")
-_STARTS = frozenset("<>≤≥~+-±$€£¥.0123456789")
+_STARTS = frozenset("<>≤≥~+-±$€£¥.,0123456789")
 
 
 class Words(NamedTuple):
@@ -74,16 +75,17 @@ def is_number(word: str) -> bool:
 
 def is_unit(word: str) -> bool:
     """Say whether a word is a unit: "mm", "years"."""
-    return word in _UNITS or singular(word) in _UNITS
+    return word in _UNITS or singular(word) in _UNITS or same_word(word) in _UNITS
 
 
 def _number(text: str) -> str:
     text = text.replace(" ", "")
+    if text.lstrip("<>≤≥~+-±$€£¥")[0] in ".,":
+        text = _NO_UNIT.sub(r"0.\1", text)
     if "," in text:
         text = _THOUSANDS.sub(lambda m: m[1].replace(",", ""), text)
         text = _COMMA.sub(r"\1.\2", text)
     if "." in text:
-        text = _NO_UNIT.sub(r"0.\1", text)
         text = _ZEROS.sub(lambda m: f"{m[1]}.{m[2]}" if m[2] else m[1], text)
     return text
 
@@ -246,6 +248,9 @@ def _bounds(words: list[str]) -> list[str]:
             found[-1] += "%"
             continue
         if is_number(word):
+            if found[-1:] == ["to"] and len(found) > 1 and is_number(found[-2]):
+                word = f"{found[-2]}-{word}"
+                del found[-2:]
             for length in (3, 2, 1):
                 sign = _BEFORE_NUMBER.get(tuple(found[len(found) - length :]))
                 if sign and len(found) >= length:

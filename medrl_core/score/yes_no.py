@@ -71,7 +71,7 @@ def said(text: str, *, in_tag: bool = False) -> str | None:
     Returns:
         "yes", "no", BOTH where it says both, None where neither.
     """
-    text = _EITHER.sub("#", text)
+    text = _EITHER.sub("#", text.replace("#", " "))
     found: list[tuple[int, str]] = []
     denies = False
     for match in _STARTS.finditer(text):
@@ -92,6 +92,8 @@ def said(text: str, *, in_tag: bool = False) -> str | None:
         return words.pop() if len(words) == 1 and not denies else BOTH
     first = re.split(r"(?<=[.!?])\s|\n", text, maxsplit=1)[0]
     if in_tag:
+        if "#" in text:
+            return BOTH
         return "no" if _DENYING.search(first) and not _UNKNOWING.search(first) else None
     if first.endswith("?") or _UNKNOWING.search(first[:80]):
         return None
