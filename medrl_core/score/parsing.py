@@ -1,29 +1,51 @@
-"""The parser: from a completion to its answer and the rule that found it.
+"""The reader of answers: from a completion to its answer and the rule that found it.
 
-Reward and evaluation both call `parse`; nothing else reads answers.
-`tests/score/parsing_cases.yaml` lists what is expected of it. Run its
+    parse("<think>...</think><answer>(C) effusion</answer>", answer_format="mcq",
+          options=["nodule", "mass", "effusion"])          # Parsed(answer='C', rule='tag')
+
+Reward and evaluation both call `parse`; nothing else reads answers. As a reward, a reader that
+guesses pays for talking: where a text does not say one answer, there is none.
 
 How a completion is read, first rule that answers wins (only the text after the last `</think>`):
 
 1. `tag`: the last answer tag that is not empty, closed or cut off (`tag_unclosed`), holds just an
    answer: a letter, "C) effusion", an option text, a label. In a whole sentence it is
    `tag_sentence`. A tag that holds none of the known answers ends the search (`tag_other`).
-2. `box`: the last LaTeX box.  3. `cue`: the last "Answer: C", "the option is C", "C is correct".
-4. `line`: a line that holds just an answer.  5. `mention`: the one answer named in the last
-   sentence that names any.  6. `think_tag`: an answer tag inside the reasoning.
+2. `box`: the last LaTeX box.
+3. `cue`: what the text declares: "Answer: C", "the option is C", "C is correct", 答案：C; and
+   `line`: a line that holds just an answer, or a first line "C. Because ...". All must agree,
+   unless the text takes back what it said ("wait, ...").
+4. `mention`: the one answer named in a short text, or in its conclusion.
+5. `think_tag`: an answer tag inside the reasoning.
 
-Two different answers in one place are no answer (`conflict`); a negated one ("not A") is none
-either. Without a tag, reasoning that never closed is not an answer (`unfinished`).
+What is denied ("not A", "B is ruled out") is no answer, but for a label that says just that ("no
+DR"). Two answers, or a letter with the text of another option, are no answer (`conflict`). Without
+a tag, reasoning that never closed is no answer (`unfinished`). `tests/score/parsing_cases.yaml` is
+what is expected; `pytest tests/score/test_parsing.py` runs it.
 """
 
 from __future__ import annotations
 
 import re
 import string
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from medrl_core.score import yes_no
+from medrl_core.score.cues import ALL, RIGHT_AFTER, SPOILED, STOP, cues, last_revision
+from medrl_core.score.folding import fold
+from medrl_core.score.known import (
+    CLASH,
+    UNNAMED,
+    Known,
+    Mention,
+    Reading,
+    exact,
+    known_answers,
+    read,
+)
 from medrl_core.score.markup import (
     END_THINK,
     THINK,
@@ -31,12 +53,16 @@ from medrl_core.score.markup import (
     format_ok,
     last_box,
     last_tag,
-    normalise,
-    plain,
     without_special,
 )
+from medrl_core.score.matching import is_correct
+from medrl_core.score.negation import State
+from medrl_core.score.words import key, normalise
 
-__all__ = ["TAG_RULES", "Parsed", "format_ok", "is_correct", "normalise", "parse"]
+if TYPE_CHECKING:
+    from medrl_core.data.items import Item
+
+__all__ = ["TAG_RULES", "Parsed", "format_ok", "is_correct", "normalise", "parse", "parse_item"]
 
 # Rules that found a closed answer tag with an answer in it; all others are format failures.
 TAG_RULES = frozenset({"tag", "tag_sentence", "tag_other"})
@@ -49,250 +75,434 @@ class Parsed(NamedTuple):
     rule: str
 
 
-# ---- finding known answers in a cleaned text -----------------------------------------------------
+CONFLICT = Parsed(None, "conflict")
 
-_FILLER = (
-    r"(?:(?:an|the|option|choice|answer|letter|any|evidence|signs?|of|be|is|for|likely|or|nor|and|"
-    r"[A-Z]) ){0,6}"
-)
-_NEGATED_BEFORE = re.compile(
-    r"(?:\b(?:not|no|never|nor|neither|cannot|isnt|arent|wasnt|cant|doesnt show|without|"
-    r"rather than|instead of|unlike|except|rules? out|ruled out|ruling out|excludes?|excluded|"
-    r"excluding|absence|absent|negative for|incorrect|wrong)[ :]{1,2})" + _FILLER + r"[(\[\"]?$",
-    re.IGNORECASE,
-)
-_NEGATED_AFTER = re.compile(
-    r"[)\].\"]{0,2} ?(?:(?:is|are|was|were|seems?|looks?|can|could|should|would|has|have) "
-    r"(?:clearly |be |been |also |therefore ){0,2}(?:not|incorrect|wrong|unlikely|less likely|"
-    r"excluded|absent|ruled out|eliminated|false)\b|(?:isnt|arent|wasnt|cannot|cant)\b)",
-    re.IGNORECASE,
-)
-_AFTER_A = re.compile(r"\s*(?:$|[-–—.,;:!?)\]/\"&]|(?:or|and|because|since|as|due|for|is|seems)\b)")
-_MARKED = re.compile(r"\b(?:option|choice|letter) ?[(\[]?$", re.IGNORECASE)
-_BRACKETS = {"(": ")", "[": "]"}
-_LETTER = re.compile(r"(?<![\w-])[A-Za-z](?![\w-])")
-_BECAUSE = re.compile(r"\b(?:because|since)\b", re.IGNORECASE)
+
+# ---- a text that is just an answer ---------------------------------------------------------------
+
+_ALONE = re.compile(r"[\s\"(\[<*:,.-]{0,4}([a-z])[\s\")\]>.,:;!?*]{0,5}")
 _LEADING = re.compile(
-    r"^(?:(?:so|thus|therefore|hence|final|correct|best|my|the|it|this|that|its|i|think|choose|option|"
-    r"choice|letter|answer|diagnosis|is|shows)\b[ :,=]{0,2})+",
-    re.IGNORECASE,
+    r"(?:(?:so|thus|therefore|hence|final|correct|best|most likely|my|the|it|this|that|its|i|think|choose|"
+    r"option|choice|letter|answer|diagnosis|is|shows|would be|must be|probably|likely)\b[ :,=]{0,2}){1,9}"
 )
-_LETTER_TEXT = re.compile(r"[(\[]?([A-Za-z])(?:[)\].:,]{1,2}| ?[-–—=] )\s?(.*)", re.DOTALL)
-_EDGES = " \n.,:;!?()[]\"-–—=<>"
+_PAIR = re.compile(r"[\s\"(\[<]{0,3}([a-z])([\")\]>.:,]{1,3}| ?[-/=] ?| (?=[\"(])| )\s?(.*)", re.DOTALL)
 
 
-class _Known(NamedTuple):
-    """The answers an item knows: letters, and normalised texts with what they stand for.
-
-    An item is free when it has no options and no label set: any text can be its answer.
-    """
-
-    free: bool
-    letters: str
-    terms: dict[str, str]
-    pattern: re.Pattern[str] | None
-
-
-@lru_cache(maxsize=4096)
-def _known(free: bool, letters: str, pairs: tuple[tuple[str, str], ...]) -> _Known:
-    terms: dict[str, str] = {}
-    doubled = set()
-    for text, answer in pairs:
-        # An answer is read without its markup, so an option is known without its own too.
-        for key in {normalise(text), normalise(clean(plain(text)))}:
-            if terms.setdefault(key, answer) != answer:
-                doubled.add(key)  # two options with one text: the text says nothing
-    terms = {key: answer for key, answer in terms.items() if key and key not in doubled}
-    if not terms:
-        return _Known(free, letters, {}, None)
-    ordered = sorted(terms, key=lambda t: (-len(t), t))
-    words = "|".join(r"[\W_]{1,3}".join(map(re.escape, term.split())) for term in ordered)
-    pattern = re.compile(rf"(?<!\w)(?<!\d\.)(?:{words})(?!\w|\.\d)", re.IGNORECASE)
-    return _Known(free, letters, terms, pattern)
-
-
-def _negated(text: str, start: int, end: int) -> bool:
-    before, after = text[max(0, start - 70) : start], text[end : end + 60]
-    return bool(_NEGATED_BEFORE.search(before) or _NEGATED_AFTER.match(after))
-
-
-def _exact(text: str, known: _Known) -> str | None:
-    """Read a text that is nothing but an answer: "C", "(c)", "C. effusion", "effusion"."""
-    for form in (text, _LEADING.sub("", text, count=1)):
-        bare = form.strip(_EDGES)
-        if len(bare) == 1 and bare.upper() in known.letters:
-            return bare.upper()
-        if (term := normalise(bare)) in known.terms:
-            return known.terms[term]
-        pair = _LETTER_TEXT.fullmatch(form.strip())
-        if pair and pair[1].upper() in known.letters:
-            rest = known.terms.get(normalise(pair[2]))
-            if rest == pair[1].upper():
-                return rest
-        if {"yes", "no"} <= known.terms.keys():
-            word = re.match(r"(yes|no)\b(?=[.,;:!]|\s*$)", bare, re.IGNORECASE)
-            if word:
-                return known.terms[word[1].lower()]
+def _exact(text: str, known: Known) -> str | None:
+    """Read a text that is nothing but an answer: "c", "(c)", "c. effusion", "effusion"."""
+    if len(text) > known.longest:
+        return None
+    forms = [text]
+    if lead := _LEADING.match(text):
+        forms.append(text[lead.end() :])
+    for form in forms:
+        if known.letters:
+            if (alone := _ALONE.fullmatch(form)) and alone[1] in known.letters:
+                return alone[1].upper()
+            if (pair := _PAIR.fullmatch(form)) and pair[1] in known.letters:
+                if exact(pair[3], known) == pair[1].upper():
+                    return pair[1].upper()
+                if pair[2].strip():
+                    return None  # "a. axial": not the article
+        if (answer := exact(form, known)) is not None:
+            return answer
     return None
 
 
-def _named(text: str, known: _Known, marked_only: bool) -> set[str]:
-    """Collect the answers that a cleaned text names and does not negate.
+# ---- what a text names ---------------------------------------------------------------------------
 
-    With `marked_only`, letters count only as "(C)" or "option C", and texts from four signs on:
-    a stray letter or a number in free prose is no answer.
-    """
-    names = set()
-    spans = list(known.pattern.finditer(text)) if known.pattern else []
-    for span in spans:
-        term = normalise(span[0])
-        kept = term in ("yes", "no") or not _negated(text, *span.span())
-        if kept and not (marked_only and len(term) < 4) and term in known.terms:
-            names.add(known.terms[term])
-    if not known.letters:
-        return names
-    blank = list(text)
-    for span in spans:  # a letter inside an option text ("hepatitis B") is no letter
-        blank[span.start() : span.end()] = "#" * (span.end() - span.start())
-    text = "".join(blank)
-    for letter in _LETTER.finditer(text):
-        before = text[max(0, letter.start() - 12) : letter.start()]
-        closing = _BRACKETS.get(before[-1:])
-        marked = _MARKED.search(before) or closing == text[letter.end() : letter.end() + 1]
-        word = letter[0] in "aAiI" and not _AFTER_A.match(text, letter.end())
-        usable = marked or (not word and not marked_only)
-        known_letter = letter[0].upper() in known.letters
-        if usable and known_letter and not _negated(text, *letter.span()):
-            names.add(letter[0].upper())
-    return names
+_DIRECTLY = re.compile(
+    r"\b(?:no|not|without|absence of|absent|negative for|free of|lack of|kein\w*|sin|sans|sem)(?: (?:any|"
+    r"obvious|evidence|signs?|of|visible|clear|apparent|definite|the|an?))* $"
+    r"|(?:^|[.,;:!\n] ?)(?:the |any )?$"
+)
 
 
-def _one(names: set[str]) -> Parsed | None:
-    if len(names) > 1:
-        return Parsed(None, "conflict")
-    return Parsed(next(iter(names)), "") if names else None
+def _denied_labels(reading: Reading, known: Known, denied: Sequence[Mention]) -> set[str]:
+    """Give the labels that say what a text denies: "no sign of DR" says "no DR"."""
+    found = set()
+    for mention in denied:
+        label = known.denied.get(mention.answer)
+        start = mention.start
+        near = reading.text[max(0, start - 60) : start]
+        if label and (mention.answer not in known.graded or _DIRECTLY.search(near)):
+            found.add(label)
+    return found
 
 
-def _sentence(text: str, known: _Known) -> Parsed | None:
+def _one(reading: Reading, known: Known, mentions: Sequence[Mention]) -> Parsed | None:
+    """Give the one answer that mentions claim; CONFLICT for several, None for none."""
+    if any(mention.answer == CLASH for mention in mentions):
+        return CONFLICT
+    named = [mention for mention in mentions if mention.answer[:1] != UNNAMED]
+    claimed = {mention.answer for mention in named if mention.state is State.CLAIMED}
+    denied = [mention for mention in mentions if mention.state is State.DENIED]
+    if claimed & {mention.answer for mention in denied}:
+        return CONFLICT
+    claimed |= _denied_labels(reading, known, denied)
+    if len(claimed) > 1:
+        return CONFLICT
+    return Parsed(claimed.pop(), "") if claimed else None
+
+
+_BECAUSE = re.compile(r"\b(?:because|since)\b")
+
+
+def _sentence(reading: Reading, known: Known) -> Parsed | None:
     """Read a text that should name one answer; reasons after "because" count only if needed."""
-    head = _BECAUSE.split(text, maxsplit=1)[0]
-    return _one(_named(head, known, False)) or _one(_named(text, known, False))
+    because = _BECAUSE.search(reading.text)
+    if because:
+        head = _between(reading.mentions, 0, because.start())
+        if found := _one(reading, known, head):
+            return found
+    return _one(reading, known, reading.mentions)
 
 
-# ---- rules for text without a tag ----------------------------------------------------------------
-
-_CUE = re.compile(
-    r"(?:(?<!incorrect )(?<!wrong )(?<!not the )\b(?:answer|option|choice|diagnosis)"
-    r"(?: (?:here|choice|option|letter|would|should|must|will|to (?:the|this) question)){0,3}"
-    r"\s?(?:\b(?:is|be|are)\b|[:=→]|[-–—]>?)|"
-    r"\bi(?:d| would| will| ll)? (?:think|believe|choose|chose|pick|select|say|guess|go with)\b"
-    r"(?: (?:that|its|it is|it must be))?|\b(?:must|has to) be\b)[\s:]{0,3}",
-    re.IGNORECASE,
-)
-_IS_CORRECT = re.compile(
-    r"(?<![\w-])(?:([A-Z])|(?:[Oo]ption|[Cc]hoice) [(\[]?([A-Za-z]))[)\]]? "
-    r"(?:is|seems|appears|looks) (?:the |most |clearly |to be |likely |therefore ){0,3}"
-    r"(?:correct|right|best|answer)\b"
-)
-_STOP = re.compile(r"[.!?](?=\s|$)|\n")
-_SENTENCES = re.compile(r"(?<=[.!?])\s+|\n")
-_LEAD_LETTER = re.compile(r"[(\[]?([A-Z])[)\].:]{1,2}(?:\s|$)")
 _PREFIX = re.compile(
     r"^(?:(?:the )?(?:(?:final|correct|best) )?answer (?:is )?|(?:it|this|that) is |its |i think |"
     r"an? |the )+(?=\S)"
 )
+_UNKNOWING = re.compile(
+    r"(?:i am |im |i |we |it is |its |this is |sorry |the image |the answer )?(?:sorry|cannot|cant|can not|"
+    r"could not|unable|do not know|dont know|not possible|impossible|not sure|unsure|unknown|unclear|"
+    r"uncertain|as an ai|not enough|insufficient|undetermined|indeterminate|not clear)\b"
+)
 
 
 def _free_text(text: str) -> str:
-    """Normalise an answer that is on no list, without "the answer is" before it."""
-    return _PREFIX.sub("", normalise(text))
+    """Normalise an answer that is on no list, without "the answer is" before it; "" for none."""
+    form = _PREFIX.sub("", normalise(text))
+    return "" if _UNKNOWING.match(form) else form
 
 
-def _cue(text: str, known: _Known) -> Parsed | None:
-    """Read the last place where the text says that it answers."""
-    cues = [(m.start(), m.end(), None) for m in _CUE.finditer(text)]
-    cues += [(m.start(), m.end(), (m[1] or m[2]).upper()) for m in _IS_CORRECT.finditer(text)]
-    for _, end, letter in sorted(cues, reverse=True, key=lambda cue: cue[:2]):
-        if letter:
-            if letter in known.letters:
-                return Parsed(letter, "cue")
+# ---- prose: what it declares ---------------------------------------------------------------------
+
+
+class _Declared(NamedTuple):
+    """An answer that a text declares, where, and by which rule; `cut` where the text ends on it."""
+
+    place: int
+    answer: str
+    rule: str
+    final: bool = False
+    cut: bool = False
+    both: bool = False  # letter and text agree
+
+
+_HEAD = re.compile(
+    r"(?:[\s\"(\[:=-]|most likely|most probably|probably|likely|definitely|clearly|therefore|thus|indeed|"
+    r"simply|option|choice|letter|answer|an?\b|the\b|that\b|it\b|its\b|is\b|this\b|be\b|of\b|case\b|either\b|"
+    r"both\b|to be\b|number\b|als?o\b|la\b|el\b|le\b|die\b|der\b|das\b|opcion\b|opcao\b|lettre\b|letra\b|"
+    r"buchstabe\b|選択肢|选项|選項)*"
+)
+_OTHER_LETTER = re.compile(r"[\s\"(\[]*([a-z])[\s\")\].,]*(?=$|\n|[.])")
+_GOES_ON = frozenset(
+    ["is", "are", "was", "were", "seems", "appears", "in", "on", "at", "of", "with", "and", "or", "because", "since", "as", "due", "for", "by", "which", "that", "who", "has", "have", "but", "not", "rather", "over", "from", "to", "given", "here", "best", "instead", "likely", "most", "however", "when", "where", "so", "would", "could", "can", "may", "than", "it", "this", "there", "also", "both", "seen", "present", "visible", "based", "if", "while", "using", "the", "a", "an", "these", "those", "i", "we", "you", "your", "does", "do", "shows", "indicates", "suggests", "itself", "such"]
+)
+
+
+def _is_head(reading: Reading, mention: Mention) -> bool:
+    """Say whether a named text is meant itself, and is not part of "left hemisphere"."""
+    if mention.letter or mention.last + 1 >= len(reading.words.word):
+        return True
+    gap = reading.text[mention.end : reading.words.start[mention.last + 1]]
+    return bool(gap.strip()) or "\n" in gap or not gap or (
+        reading.words.word[mention.last + 1] in _GOES_ON
+    )  # fmt: skip
+
+
+def _between(mentions: Sequence[Mention], start: int, end: int) -> Sequence[Mention]:
+    """Give the mentions that start in a part of the text."""
+    low = bisect_left(mentions, start, key=lambda mention: mention.start)
+    return mentions[low : bisect_left(mentions, end, low, key=lambda mention: mention.start)]
+
+
+def _clause(reading: Reading, start: int, known: Known) -> Parsed | None:
+    """Read what follows a cue: the answer it begins with, or else the only one in its clause."""
+    text, words = reading.text, reading.words
+    stop = STOP.search(text, start, start + 240)
+    end = stop.start() if stop else min(len(text), start + 240)
+    inside = _between(reading.mentions, start, end)
+    if any(mention.answer == CLASH for mention in inside):
+        return CONFLICT
+    answer = _exact(text[start:end], known)
+    if answer is not None and not (inside and inside[0].state is not State.CLAIMED):
+        return Parsed(answer, "")
+    if known.free:
+        form = _free_text(text[start:end])
+        return Parsed(form, "") if form else None
+    if inside:
+        head = inside[0]
+        lead = _HEAD.match(text, start, end)
+        if head.state is State.CLAIMED and lead and lead.end() >= head.start:
+            listed = [head]
+            for mention in inside[1:]:  # "a or b": what follows at once is a second answer
+                gap = text[listed[-1].end : mention.start]
+                if not re.fullmatch(r"[\")\]]?\s?(?:[,/&]|or|and|, or|, and)\s?(?:option )?[\"(\[]?", gap):
+                    break
+                listed.append(mention)
+            if _is_head(reading, head):
+                return _one(reading, known, listed)
+        sure = [
+            m for m in inside
+            if (m.marked and _is_head(reading, m)) or head.state is State.DENIED
+        ]  # fmt: skip
+        if found := _one(reading, known, sure):
+            return found
+    other = _OTHER_LETTER.fullmatch(text, start, end) if known.letters else None
+    return CONFLICT if other and other[1] not in known.letters else None
+
+
+def _cues(reading: Reading, known: Known) -> list[_Declared]:
+    """Find all places where a text says that it answers."""
+    text, words = reading.text, reading.words
+    found = []
+    for cue in cues(text, words):
+        if SPOILED.search(text, max(0, cue.start() - 40), cue.start()):
             continue
-        clause = text[end : end + 200]
-        stop = _STOP.search(clause)
-        clause = clause[: stop.start()] if stop else clause
-        answer = _exact(clause, known)
-        if answer:
-            return Parsed(answer, "cue")
-        if known.free and _free_text(clause):
-            return Parsed(_free_text(clause), "cue")
-        if found := _sentence(clause, known):
-            return Parsed(found.answer, found.rule or "cue")
-    return None
+        stop = STOP.search(text, cue.end(), cue.end() + 240)
+        if stop and text[stop.start()] == "?":
+            continue
+        read_ = _clause(reading, cue.end(), known)
+        if read_ is None or (read_.answer is None and cue["weak"]):
+            continue
+        cut = (
+            "\n" in cue[0] and len(text) < cue.end() + 9 and text[-1] not in ".)"
+            and bool(_ALONE.fullmatch(text, cue.end()))
+        )
+        found.append(
+            _Declared(cue.start(), read_.answer or CLASH, "cue", bool(cue["final"]), cut)
+        )
+    for mention in reading.mentions:
+        if mention.state is State.CLAIMED and mention.answer[:1] != UNNAMED:
+            after = RIGHT_AFTER.match(text, mention.end)
+            stop = after and STOP.search(text, after.end(), after.end() + 200)
+            if after and not (stop and text[stop.start()] == "?"):
+                found.append(_Declared(mention.start, mention.answer, "cue"))
+    return found
 
 
-def _lead_letter(line: str, known: _Known) -> str | None:
-    """Read "C. Because of ...", unless the rest is another option's text or denies C."""
-    lead = _LEAD_LETTER.match(line)
-    if not lead or lead[1] not in known.letters or _negated(line, *lead.span(1)):
+_LEAD = re.compile(
+    r"[\"(\[]{0,2}([a-z])(?:[\")\].:]{1,3}(?=\s|$)| - |,? (?:because|since|due to)\b)"
+)
+
+
+def _lead(reading: Reading, known: Known) -> _Declared | None:
+    """Read a first line "c. because of ..."; CLASH where its text is another option's."""
+    lead = _LEAD.match(reading.text)
+    if not lead or lead[1] not in known.letters:
         return None
-    return lead[1] if known.terms.get(normalise(line[lead.end() :]), lead[1]) == lead[1] else None
+    answer = lead[1].upper()
+    first = reading.mentions[0] if reading.mentions else None
+    if first and first.start <= lead.start(1):
+        if first.answer not in (answer, CLASH) or first.state is State.CLAIMED:
+            both = first.last > first.first or not first.letter
+            return _Declared(0, first.answer if both else answer, "line", both=both)
+        return None  # denied
+    return _Declared(0, answer, "line")
 
 
-def _line(text: str, known: _Known) -> Parsed | None:
-    """Read lines that hold just an answer; a list of several options is none."""
-    lines = text.split("\n")
-    answers = [_exact(line, known) for line in lines]
-    if known.free and not any(answers):
-        short = len(lines) == 1 and len(text.split()) <= 10
-        return Parsed(_free_text(text), "line") if short and _free_text(text) else None
-    bare = {a for a, line in zip(answers, lines, strict=True) if a and len(line.strip(_EDGES)) == 1}
-    led = {letter for line in lines if (letter := _lead_letter(line, known))}
-    for names in (bare, {a for a in answers if a} | led):
-        if len(names) == 1:
-            return Parsed(names.pop(), "line")
-    return Parsed(None, "conflict") if any(answers) else None
+_OPTION_LINE = re.compile(r"(?:option )?[\"(\[]{0,2}([a-z])[\")\].:]{1,3}\s")
 
 
-def _mention(text: str, known: _Known) -> Parsed | None:
-    for sentence in reversed(_SENTENCES.split(text)):
-        if found := _one(_named(sentence, known, True)):
+def _lines(
+    reading: Reading, known: Known, said: Sequence[_Declared]
+) -> tuple[list[_Declared], str]:
+    """Find lines that hold just an answer; a list of several options is none.
+
+    Arguments: `said` what cues declare; their lines are theirs.
+    Returns: what the lines declare, and "" or the rule of a text that lists options.
+    """
+    taken = sorted(one.place for one in said)
+    text = reading.text
+    bare, whole, led, place = [], [], set(), 0
+    announced = False
+    for line in text.split("\n"):
+        if known.letters and (alone := _ALONE.fullmatch(line)) and alone[1] in known.letters:
+            cut = announced and place + len(line) == len(text) and line[-1] not in ".)"
+            bare.append(_Declared(place, alone[1].upper(), "line", cut=cut))
+        elif bisect_left(taken, place) < bisect_left(taken, place + len(line)):
+            pass
+        elif (answer := _exact(line, known)) is not None:
+            both = bool(known.letters) and bool(_PAIR.match(line))
+            whole.append(_Declared(place, answer, "line", both=both))
+        if (option := _OPTION_LINE.match(line)) and option[1] in known.letters:
+            led.add(option[1].upper())
+        announced = line.endswith(":")
+        place += len(line) + 1
+    listed = len(led | {one.answer for one in whole}) > 1
+    lead = None if listed else _lead(reading, known)
+    if bare:
+        return bare + ([lead] if lead and lead.place == 0 and not bare[0].place == 0 else []), ""
+    if listed:
+        return [], "conflict" if whole else "none"
+    return whole + ([lead] if lead else []), ""
+
+
+_PLANS = re.compile(
+    r"(?:to (?:determine|solve|answer|find|identify|get|understand|figure)|let us|lets|first|step|we (?:need|"
+    r"must|can|will|should)|i (?:need|will|would need|must)|in order to|the question|this question|"
+    r"here(?: are| is|s)|the following|if |when |consider|think)\b"
+)
+_CONCLUDES = re.compile(
+    r"\b(?:consistent with|suggest\w*|indicat\w*|points? to|pointing to|fits?|compatible with|represents?|"
+    r"diagnos\w*|conclude\w*|conclusion|therefore|thus|hence|overall|most likely|in summary|shows?|"
+    r"reveals?|demonstrates?|evidence of|findings?)\b"
+)
+_SENTENCES = re.compile(r"(?<=[.!?])\s+|\n")
+
+
+def _mention(reading: Reading, known: Known) -> Parsed | None:
+    """Read the one answer that a short text names, or the conclusion of a longer one."""
+    text, words = reading.text, reading.words
+    sure = [
+        m for m in reading.mentions
+        if m.marked and _is_head(reading, m)
+        and (m.letter or m.end - m.start > 3)
+    ]  # fmt: skip
+    if not sure:
+        return None
+    starts = [0, *(m.end() for m in _SENTENCES.finditer(text))]
+    last = text[starts[-1] :] if len(text) > starts[-1] else ""
+    if text[-1] not in ".!\")]" and len(text) > 60 or _PLANS.match(text):
+        return None
+    ending = _between(sure, starts[-1], len(text))
+    if ending and _CONCLUDES.search(last) and not _PLANS.match(last) and not last.endswith("?"):
+        if found := _one(reading, known, ending):
             return Parsed(found.answer, found.rule or "mention")
-    return None
+    if len(starts) > 2 or "?" in text:
+        return None
+    found = _one(reading, known, sure)
+    return Parsed(found.answer, found.rule or "mention") if found else None
 
 
-def _in_place(raw: str, known: _Known, rule: str) -> Parsed:
+def _agreed(declared: list[_Declared], text: str) -> Parsed | None:
+    """Give the answer on which all that a text declares agrees."""
+    if not declared:
+        return None
+    revised = last_revision(text)
+    declared = [one for one in declared if one.place > revised] or declared
+    declared = [one for one in declared if one.final] or declared
+    if any(one.both for one in declared):
+        # "C. Female ... The correct answer is:\n\nA": the text may go on, "A" may be a word.
+        declared = [one for one in declared if not one.cut] or declared
+    answers = {one.answer for one in declared}
+    if len(answers) > 1 or CLASH in answers:
+        return CONFLICT
+    rules = {one.rule for one in declared}
+    return Parsed(answers.pop(), "cue" if "cue" in rules else "line")
+
+
+_LETTER_YES_NO = re.compile(r"\b([a-z])[)\].:]{1,2}\s?(yes|no)\b")
+
+
+def _clashes(text: str, known: Known) -> bool:
+    """Say whether yes or no comes with the letter of the other."""
+    return bool(known.letters and known.yes_no) and any(
+        letter in known.letters and known.yes_no[word == "no"] != letter.upper()
+        for letter, word in _LETTER_YES_NO.findall(text)
+    )
+
+
+def _free_line(text: str) -> Parsed | None:
+    if "\n" in text or len(text.split()) > 10:
+        return None
+    form = _free_text(text)
+    return Parsed(form, "line") if form else None
+
+
+def _prose(text: str, known: Known) -> Parsed | None:
+    """Read a text without tag or box."""
+    reading = read(text, known)
+    text = reading.text
+    declared = _cues(reading, known)
+    if known.free:
+        if declared:
+            return _agreed(declared[-1:], text)
+        return _free_line(text)
+    lines, listed = _lines(reading, known, declared)
+    found = _agreed(declared + lines, text)
+    if known.yes_no:
+        word = yes_no.said(text)
+        if word == yes_no.BOTH or _clashes(text, known):
+            return CONFLICT
+        if word:
+            answer = known.yes_no[word == "no"]
+            rule = "line" if re.match(r"[\"(]?(?:yes|no)\b", text) else "cue"
+            if found and found.answer != answer:
+                return CONFLICT
+            return found or Parsed(answer, rule)
+    if ALL.search(text) and found is None:
+        return None
+    if found:
+        return CONFLICT if ALL.search(text) and found.rule == "line" else found
+    if listed:
+        return Parsed(None, listed)
+    return _mention(reading, known)
+
+
+# ---- places --------------------------------------------------------------------------------------
+
+
+def _in_place(raw: str, known: Known, rule: str) -> Parsed:
     """Read the content of a tag or a box."""
     text = clean(raw)
     if rule == "tag_unclosed":
         text = text.split("\n", 1)[0]  # what follows the line may be anything
-    if answer := _exact(text, known):
+    if (answer := _exact(text, known)) is not None:
         return Parsed(answer, rule)
-    if found := _sentence(text, known):
-        if found.answer is None:
-            return found
-        return Parsed(found.answer, "tag_sentence" if rule == "tag" else rule)
-    other = "" if known.letters else _free_text(text)
-    if not other:
+    in_sentence = "tag_sentence" if rule == "tag" else rule
+    if known.yes_no and (word := yes_no.said(text, in_tag=True)):
+        if word == yes_no.BOTH or _clashes(text, known):
+            return CONFLICT
+        starts = re.match(r"(?:yes|no)[.,;:!]", text)
+        return Parsed(known.yes_no[word == "no"], rule if starts else in_sentence)
+    reading = read(text, known)
+    if declared := _cues(reading, known) if not known.free else []:
+        found = _agreed(declared, reading.text)
+        if found is not None:
+            return Parsed(found.answer, found.rule if found.answer is None else in_sentence)
+    if found := _sentence(reading, known):
+        return found if found.answer is None else Parsed(found.answer, in_sentence)
+    other = "" if known.letters or reading.mentions else _free_text(text)
+    if not other or _hides(other, known):
         return Parsed(None, "no_option")
     return Parsed(other, "tag_other" if rule == "tag" and not known.free else rule)
 
 
-def _parse(text: str, known: _Known) -> Parsed:
+def _hides(text: str, known: Known) -> bool:
+    """Say whether a text changes a known answer: "subacute infarct" acute infarct, "-3" the 3."""
+    squeezed = text.replace(" ", "")
+    if any(len(form) > 3 and form.replace(" ", "") in squeezed for form in known.texts):
+        return True
+    numbers = re.findall(r"\d+", key(text))
+    return any(number in known.keys for number in numbers)
+
+
+def _told(told: str, known: Known, thought: bool) -> Parsed | None:
+    """Read a completion but for its reasoning; `thought` says whether it had any that closed."""
+    if tag := last_tag(told):
+        return _in_place(tag[0], known, tag[1])
+    if not thought and THINK.search(told):
+        return Parsed(None, "unfinished")
+    box = last_box(told)
+    if box is not None and (found := _in_place(box, known, "box")).rule != "no_option":
+        return found
+    prose = clean(told)
+    return _prose(prose, known) if prose else None
+
+
+_told_before = lru_cache(maxsize=16384)(_told)  # samples of one item often end alike
+
+
+def _parse(text: str, known: Known) -> Parsed:
     if not text.strip():
         return Parsed(None, "empty")
     *_, end = [None, *END_THINK.finditer(text)]
-    said = text[end.end() :] if end else text
-    if tag := last_tag(said):
-        return _in_place(tag[0], known, tag[1])
-    if end is None and THINK.search(text):
-        return Parsed(None, "unfinished")
-    box = last_box(said)
-    if box is not None and (found := _in_place(box, known, "box")).rule != "no_option":
+    told = text[end.end() :] if end else text
+    found = (_told_before if len(told) < 400 else _told)(told, known, end is not None)
+    if found:
         return found
-    prose = clean(said)
-    for rule in (_cue, _line, _mention):
-        if prose and (found := rule(prose, known)):
-            return found
     if end and (tag := last_tag(text[: end.start()])):
         return Parsed(_in_place(tag[0], known, tag[1]).answer, "think_tag")
     return Parsed(None, "none")
@@ -300,6 +510,8 @@ def _parse(text: str, known: _Known) -> Parsed:
 
 def _pairs(own: tuple[tuple[str, str], ...], extra: tuple[tuple[str, str], ...]):
     """Add the synonyms of known answers; without known answers, a synonym maps to its text."""
+    if not extra:
+        return own
     answers = {normalise(text): answer for text, answer in own}
     if not own:
         return tuple((text, normalise(answer)) for text, answer in extra)
@@ -331,17 +543,21 @@ def parse(
     if answer_format == "mcq":
         if not options or len(options) > 26:
             raise ValueError("an mcq item needs 1 to 26 options")
-        letters = string.ascii_uppercase[: len(options)]
-        known = _known(False, letters, _pairs(tuple(zip(options, letters, strict=True)), extra))
+        letters = string.ascii_lowercase[: len(options)]
+        own = tuple(zip(options, letters.upper(), strict=True))
+        known = known_answers(False, letters, _pairs(own, extra))
     else:
         own = tuple((label, label) for label in label_set)
-        known = _known(not own, "", _pairs(own, extra))
-    return _parse(plain(without_special(text)), known)
+        known = known_answers(not own, "", _pairs(own, extra))
+    return _parse(fold(without_special(text)), known)
 
 
-def is_correct(answer: str | None, gold: str) -> bool:
-    """Say whether a parsed answer is the gold answer: same letter, or same normalised text.
-
-    Arguments: `answer` as `parse` gives it; `gold` the item's letter or text.
-    """
-    return answer is not None and normalise(answer) == normalise(gold)
+def parse_item(text: str, item: Item) -> Parsed:
+    """Parse a completion of an item with the item's own options, labels and synonyms."""
+    return parse(
+        text,
+        answer_format=item.answer_format,
+        options=item.options,
+        label_set=item.label_set,
+        synonyms=item.synonyms,
+    )

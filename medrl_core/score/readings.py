@@ -1,6 +1,7 @@
 """Other ways to read the same completions: how much a score depends on its parser.
 
 Nothing but the comparison uses them; rewards and scores read answers by `parsing.parse`.
+`pytest tests/score/test_readings.py` runs the tests.
 """
 
 from __future__ import annotations
