@@ -65,7 +65,7 @@ def verify(
 @app.command()
 @one_line
 def subset(
-    items: Annotated[Path, typer.Argument(help="JSONL of the kit's format, or PMC-VQA's own CSV")],
+    items: Annotated[str, typer.Argument(help="any source of items, e.g. PMC-VQA's CSV")],
     out: Annotated[Path, typer.Option(help="folder of items.jsonl, images and card.json")],
     n: Annotated[int, typer.Option("-n", min=1, help="items wanted")] = 8000,
     rollouts: Annotated[
@@ -80,10 +80,9 @@ def subset(
 ) -> None:
     """Choose a balanced multiple-choice subset to train on by RL, with a card of every count."""
     from medrl_core.train import subset
-    from medrl_core.train.subset_choice import choose
 
     limits = {"keep_never": keep_never, "keep_always": keep_always}
-    chosen, card = choose(items, n, rollouts, against, seed=seed, **limits)
+    chosen, card = subset.choose_from(items, n, rollouts, against, seed=seed, **limits)
     path = subset.write(chosen, card, out)
     print("\n".join(f"{name}: {count}" for name, count in card.items()))
     print(path)

@@ -6,13 +6,13 @@ Run: medrl --help.
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from medrl.commands import data as cli_data
+from medrl.commands import evaluate as cli_evaluate
 from medrl.commands.data import Root, Size
 from medrl.commands.endings import one_line
 from medrl.commands.layers import need
@@ -26,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_data.app, name="data")
+app.command()(cli_evaluate.evaluate)
 
 StudyName = Annotated[str, typer.Option("--study", help="study under notebooks/studies, or a path")]
 Only = Annotated[bool, typer.Option("--only", help="just this step, whatever is there already")]
@@ -163,73 +164,17 @@ def pretrain(
 
 @app.command()
 @one_line
-def evaluate(
-    model: Annotated[str, typer.Option(help="folder or hub id")],
-    items: Annotated[Path, typer.Option(help="JSONL of the official kit's format")],
-    out: Annotated[Path, typer.Option(help="folder of the rollouts; an old one is gone on with")],
-    k: Annotated[int, typer.Option("-k", min=1, help="sampled answers an item")] = 16,
-    temperature: Annotated[float, typer.Option(help="sampling temperature")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="nucleus of the sampling distribution")] = 1.0,
-    max_new_tokens: Annotated[int, typer.Option(help="token limit of an answer")] = 2048,
-    seed: Annotated[int, typer.Option(help="seed of the samples")] = 0,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="go on without bad lines")] = False,
-    exact: Annotated[bool, typer.Option("--exact", help="also the options' probabilities")] = False,
-) -> None:
-    """Measure Acc@1 and Pass@K of any model on any items; resumes."""
-    need("models")
-    from medrl.commands.scores import write_exact
-    from medrl_core import files
-    from medrl_core.data import vqa
-    from medrl_core.data.prompts import prompt_hash
-    from medrl_core.models import hub
-    from medrl_core.sample.rollouts import RolloutStore
-    from medrl_core.sample.sampling import Decoding
-    from medrl_core.score import evaluate
-    from medrl_core.score import exact as forced
-
-    decoding = Decoding(temperature, top_p, 0, max_new_tokens)
-    with warnings.catch_warnings(record=True, action="always") as left_out:
-        asked = vqa.read_jsonl(items, skip_bad=skip_bad)
-    for warning in left_out:
-        print(f"medrl: {warning.message}", file=sys.stderr)
-    if exact:
-        forced.check(asked, decoding)
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file: name a folder")
-    place = out.resolve()
-    with files.locked(files.lock_of(place), str(out)):
-        net, processor = hub.load(model)
-        names = {"model_name": model, "model_hash": hub.model_hash(model)}
-        store = RolloutStore(out)
-        wording = {item.item_id: prompt_hash(item) for item in asked}
-        stored = store.keys()
-        if any(wording.get(key[0], key[2]) != key[2] for key in stored):
-            raise UserError(
-                f"{out} has answers to other wordings of these items: use another folder"
-            )
-        rows = evaluate.evaluate(
-            net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names
-        )
-        store.compact()
-        if exact:
-            table = forced.both(net, processor, asked, rows, decoding, names["model_hash"])
-            write_exact(out, table, decoding.name)
-        _print_scores(out)
-
-
-@app.command()
-@one_line
 def score(
     folder: Annotated[Path, typer.Argument(help="folder of rollouts")],
     other: Annotated[Path | None, typer.Argument(help="compare with this folder")] = None,
 ) -> None:
     """Compute all statistics of a folder again from its rollouts, or compare two folders."""
-    from medrl.commands.scores import compare_folders
+    from medrl.commands.scores import compare_folders, print_scores
 
     if other:
         print(compare_folders(folder, other))
     else:
-        _print_scores(folder)
+        print_scores(folder)
 
 
 @app.command()
@@ -289,14 +234,6 @@ def doctor() -> None:
         print(check)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
-
-
-def _print_scores(folder: Path) -> None:
-    """Write the scores of a folder and print the main ones with their intervals."""
-    from medrl.commands.scores import score_folder, summary
-
-    print(summary(score_folder(folder)))
-    print(folder / "scores.csv")
 
 
 def _values(words: list[str]) -> dict[str, Any]:

@@ -129,6 +129,12 @@ def _write(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
             path.unlink(missing_ok=True)
 
 
+def print_scores(folder: Path) -> None:
+    """Write the scores of a folder and print the main ones with their intervals."""
+    print(summary(score_folder(folder)))
+    print(folder / "scores.csv")
+
+
 def summary(scores: pd.DataFrame) -> str:
     """The main statistics of `score_folder` as text, a block for each model and sampling.
 

@@ -14,7 +14,7 @@ import pandas as pd
 from medrl_core.data.drawn import phantom
 from medrl_core.data.items import ANSWER_FORMATS, build_items
 from medrl_core.files import mend, replace
-from medrl_core.models import hub
+from medrl_core.models import hub, whole
 from medrl_core.report import tables
 from medrl_core.sample.rollouts import RolloutStore
 from medrl_core.sample.sampling import GREEDY, Decoding
@@ -146,7 +146,7 @@ def make(*, out: str, seed: int = 0) -> None:
             "seed": seed,
             "lessons": len(lessons.captions) + len(lessons.questions),
             "data_sha256": pretrain.data_hash(lessons),
-            "weights": hub.model_hash(str(made)),
+            "weights": whole.weights_hash(made),
             "command": f"medrl pretrain --out {out} --seed {seed}",
         }
         write(made, content, measure(made, Path(work)))

@@ -17,7 +17,8 @@ from transformers import (
 
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import prompt_hash
-from medrl_core.sample.batches import ITEMS_ENCODED, ROWS, batches
+from medrl_core.errors import UserError
+from medrl_core.sample.batches import ITEMS_ENCODED, ROWS, batches, check_lengths, room_for_prompt
 from medrl_core.sample.completions import GREEDY, Completion, Decoding
 from medrl_core.sample.decode import Groups, complete, items_that_fit
 
@@ -45,6 +46,7 @@ class Chooser:
 
     def __init__(self, decoding: Decoding, uniforms: torch.Tensor, greedy: torch.Tensor):
         self.uniforms, self.greedy = uniforms, greedy
+        self.temperature = decoding.temperature
         self.warpers = LogitsProcessorList([TemperatureLogitsWarper(float(decoding.temperature))])
         if decoding.top_k:
             self.warpers.append(TopKLogitsWarper(decoding.top_k))
@@ -65,6 +67,11 @@ class Chooser:
         """
         scores = scores.float()
         cumulative = self.warpers(None, scores).softmax(-1).cumsum(-1)
+        if not torch.isfinite(cumulative[:, -1]).all():
+            raise UserError(
+                f"the model's scores are not finite at temperature {self.temperature:g}: its "
+                "weights are damaged or overflow their type, or the temperature is too small"
+            )
         groups = Groups(history, len(scores))
         point = groups.padded(self.uniforms[completion, step]) * cumulative[:, -1:]
         drawn = groups.flat(torch.searchsorted(cumulative, point, right=True))
@@ -151,6 +158,9 @@ def sample(
     done = set(done)
     wanted = wanted_items(items, hashes, decoding, indices, model_hash, done)
 
+    most_tokens = room_for_prompt(model, decoding.max_new_tokens)
+    check_lengths(processor, items, most_tokens)
+
     def fit(length: int) -> int:
         in_memory = items_that_fit(model, length, len(indices), decoding.max_new_tokens)
         return max(1, min(rows_per_batch // len(indices), in_memory))
@@ -162,7 +172,9 @@ def sample(
         chunk = list(zip(items[part], hashes[part], strict=True))
         if not indices or not any(wanted[part]):
             continue
-        for batch, inputs in batches(processor, items[part], fit, wanted[part]):
+        for batch, inputs in batches(
+            processor, items[part], fit, wanted[part], most_tokens
+        ):
             inputs = {name: x.to(model.device) for name, x in inputs.items()}
             asked = [(*chunk[i], index) for i in batch for index in indices]
             uniforms = np.stack(

@@ -45,7 +45,10 @@ _WEAK = (
 _AFTER_CUE = r"[\s:]{0,3}"
 _AT_WORD = re.compile(rf"(?:{_ENGLISH}|{_FOREIGN}|(?P<weak>{_WEAK})){_AFTER_CUE}")
 _FIRST_WORDS = frozenset(
-    ["final", "answer", "answers", "option", "options", "choice", "choices", "diagnosis", "response", "conclusion", "letter", "impression", "correct", "right", "best", "most", "respuesta", "opcion", "alternativa", "solucion", "resposta", "opcao", "gabarito", "risposta", "opzione", "soluzione", "la", "reponse", "loption", "choix", "solution", "antwort", "losung", "antwortmoglichkeit", "optie", "antwoord", "richtig", "richtige", "ответ", "odpowiedz", "cevap", "yanit", "dap", "đap", "jawaban", "jawabannya", "i", "must", "has"]
+    "final answer answers option options choice choices diagnosis response conclusion letter impression "
+    "correct right best most respuesta opcion alternativa solucion resposta opcao gabarito risposta "
+    "opzione soluzione la reponse loption choix solution antwort losung antwortmoglichkeit optie "
+    "antwoord richtig richtige ответ odpowiedz cevap yanit dap đap jawaban jawabannya i must has".split()
 )
 # Scripts without spaces, or with other word limits: searched in the text itself.
 _ELSEWHERE = re.compile(

@@ -38,22 +38,31 @@ _DENYING_LABEL = re.compile(
     r"not seen)|non(?P<c>\w{4,}.*)"
 )
 _MARKING = frozenset(
-    ["option", "options", "choice", "letter", "answer", "alternative", "opcion", "opcao", "alternativa", "letra", "lettre", "buchstabe", "antwort", "reponse", "respuesta", "resposta", "opzione", "optie", "вариант"]
+    "option options choice letter answer alternative opcion opcao alternativa letra lettre buchstabe "
+    "antwort reponse respuesta resposta opzione optie вариант".split()
 )
 _LETTER_AFTER = frozenset(
-    ["is", "are", "isnt", "was", "seems", "appears", "looks", "or", "and", "nor", "because", "since", "as", "due", "for", "rather", "not", "but", "over", "instead", "would", "could", "can", "cannot", "must", "has", "fits", "with", "given", "here", "should", "best", "und", "oder", "ist", "y", "o", "es", "et", "ou", "est", "e", "sondern", "sino", "mais"]
+    "is are isnt was seems appears looks or and nor because since as due for rather not but over instead "
+    "would could can cannot must has fits with given here should best und oder ist y o es et ou est e "
+    "sondern sino mais".split()
 )
 _WORD_AFTER = frozenset(
-    ["or", "and", "nor", "because", "since", "is", "isnt", "seems", "but", "rather", "not", "instead", "sino", "sondern", "mais", "mas", "oder", "und"]
+    "or and nor because since is isnt seems but rather not instead sino sondern mais mas oder und".split()
 )
 _LETTER_BEFORE = frozenset(
-    ["is", "be", "are", "was", "its", "answer", "option", "options", "choice", "letter", "choose", "chose", "pick", "picked", "select", "selected", "say", "think", "believe", "guess", "with", "for", "to", "than", "not", "nor", "neither", "or", "and", "but", "so", "therefore", "hence", "thus", "probably", "likely", "definitely", "either", "both", "of", "that", "as", "isnt", "cant", "cannot", "correct", "incorrect", "wrong", "it", "exclude", "excluded", "eliminate", "except", "out", "by", "opt", "go", "ist", "nicht", "oder", "und", "es", "no", "o", "y", "est", "pas", "ou", "et", "e", "nao", "lautet", "la", "der", "die", "sino", "sondern", "mais", "mas", "pero", "aber", "но", "opcion", "letra", "buchstabe", "lettre", "antwort", "then", "best", "final", "是", "为", "為", "选", "選", "项", "項", "案", "は", "解", "」"]
+    "is be are was its answer option options choice letter choose chose pick picked select selected say "
+    "think believe guess with for to than not nor neither or and but so therefore hence thus probably "
+    "likely definitely either both of that as isnt cant cannot correct incorrect wrong it exclude "
+    "excluded eliminate except out by opt go ist nicht oder und es no o y est pas ou et e nao lautet la "
+    "der die sino sondern mais mas pero aber но opcion letra buchstabe lettre antwort then best final "
+    "是 为 為 选 選 项 項 案 は 解 」".split()
 )
 _COUNT_AFTER = frozenset(
-    ["and", "or", "is", "are", "was", "were", "because", "since", "as", "in", "on", "at", "here", "with", "but", "not", "so", "due", "for", "which", "that"]
+    "and or is are was were because since as in on at here with but not so due for which that".split()
 )
 _COUNT_BEFORE = frozenset(
-    ["than", "least", "most", "over", "under", "above", "below", "about", "approximately", "approx", "around", "nearly", "almost", "roughly", "minus", "plus", "negative", "to", "exceeding", "between", "from", "until", "circa", "beyond"]
+    "than least most over under above below about approximately approx around nearly almost roughly "
+    "minus plus negative to exceeding between from until circa beyond".split()
 )
 
 

@@ -24,21 +24,31 @@ class State(Enum):
 
 _REACH = 14  # words from a denial to what it denies
 _DENIALS = frozenset(
-    ["no", "not", "never", "nor", "neither", "cannot", "isnt", "arent", "wasnt", "werent", "cant", "couldnt", "doesnt", "dont", "didnt", "wont", "wouldnt", "shouldnt", "hasnt", "havent", "without", "unlike", "except", "excepting", "excluding", "excludes", "exclude", "excluded", "absence", "absent", "lack", "lacks", "lacking", "incorrect", "wrong", "false", "eliminate", "eliminates", "eliminated", "eliminating", "discard", "discards", "discarded", "reject", "rejects", "rejected", "deny", "denies", "denied", "dismiss", "dismisses", "dismissed", "nothing", "none", "nobody", "hardly", "barely", "unlikely", "untrue", "negative", "sans", "doubt", "kein", "keine", "keinen", "keiner", "keines", "keinem", "nicht", "ohne", "weder", "noch", "ningun", "ninguna", "ninguno", "sin", "nunca", "tampoco", "ni", "nest", "pas", "aucun", "aucune", "jamais", "nao", "nem", "nenhum", "nenhuma", "sem", "nessun", "nessuna", "senza", "geen", "niet", "zonder", "не", "нет", "без", "ليس", "ليست", "لا", "بدون", "غير", "لم"]
+    "no not never nor neither cannot isnt arent wasnt werent cant couldnt doesnt dont didnt wont "
+    "wouldnt shouldnt hasnt havent without unlike except excepting excluding excludes exclude "
+    "excluded absence absent lack lacks lacking incorrect wrong false eliminate eliminates "
+    "eliminated eliminating discard discards discarded reject rejects rejected deny denies denied "
+    "dismiss dismisses dismissed nothing none nobody hardly barely unlikely untrue negative sans doubt "
+    "kein keine keinen keiner keines keinem nicht ohne weder noch ningun ninguna ninguno sin nunca "
+    "tampoco ni nest pas aucun aucune jamais nao nem nenhum nenhuma sem nessun nessuna senza geen "
+    "niet zonder не нет без ليس ليست لا بدون غير لم".split()
 )
 # After "is" they deny what came before: "A is wrong, B is right"; else what follows: "wrong: A".
 _BOTH_WAYS = frozenset(
-    ["wrong", "incorrect", "false", "excluded", "absent", "eliminated", "discarded", "rejected", "dismissed", "denied", "unlikely", "untrue", "negative", "out"]
+    "wrong incorrect false excluded absent eliminated discarded rejected dismissed denied unlikely "
+    "untrue negative out".split()
 )
-_COPULAS = frozenset(["can", "is", "are", "was", "were", "be", "been", "being", "seems", "looks", "appears", "seem", "look", "appear"])
+_COPULAS = frozenset("can is are was were be been being seems looks appears seem look appear".split())
 _NO_DENIAL_BEFORE = frozenset(
-    ["only", "just", "merely", "simply", "doubt", "question", "wonder", "surprisingly", "necessarily"]
+    "only just merely simply doubt question wonder surprisingly necessarily".split()
 )
 _ENDS = frozenset(
-    ["but", "however", "although", "though", "yet", "whereas", "while", "therefore", "thus", "hence", "because", "since", "instead", "which", "sondern", "aber", "jedoch", "sino", "pero", "mais", "mas", "ma", "maar", "но", "а", "однако", "لكن", "بل"]
+    "but however although though yet whereas while therefore thus hence because since instead "
+    "which sondern aber jedoch sino pero mais mas ma maar но а однако لكن بل".split()
 )
 _NEW_CLAUSE = frozenset(
-    ["it", "this", "that", "there", "the", "these", "they", "we", "i", "its", "rather", "only", "so", "then", "most", "more", "probably", "likely", "consistent", "showing", "suggesting", "with", "his", "her", "patient", "overall"]
+    "it this that there the these they we i its rather only so then most more probably likely "
+    "consistent showing suggesting with his her patient overall".split()
 )
 _TWO_WORDS = {
     ("ruled", "out"), ("rule", "out"), ("rules", "out"), ("ruling", "out"), ("rather", "than"),

@@ -36,16 +36,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from medrl_core.score import yes_no
 from medrl_core.score.cues import ALL, RIGHT_AFTER, SPOILED, STOP, cues, last_revision
 from medrl_core.score.folding import fold
-from medrl_core.score.known import (
-    CLASH,
-    UNNAMED,
-    Known,
-    Mention,
-    Reading,
-    exact,
-    known_answers,
-    read,
-)
+from medrl_core.score.known import CLASH, UNNAMED, Known, Mention, Reading, exact, known_answers, read
 from medrl_core.score.markup import (
     END_THINK,
     THINK,
@@ -197,7 +188,10 @@ _HEAD = re.compile(
 )
 _OTHER_LETTER = re.compile(r"[\s\"(\[]*([a-z])[\s\")\].,]*(?=$|\n|[.])")
 _GOES_ON = frozenset(
-    ["is", "are", "was", "were", "seems", "appears", "in", "on", "at", "of", "with", "and", "or", "because", "since", "as", "due", "for", "by", "which", "that", "who", "has", "have", "but", "not", "rather", "over", "from", "to", "given", "here", "best", "instead", "likely", "most", "however", "when", "where", "so", "would", "could", "can", "may", "than", "it", "this", "there", "also", "both", "seen", "present", "visible", "based", "if", "while", "using", "the", "a", "an", "these", "those", "i", "we", "you", "your", "does", "do", "shows", "indicates", "suggests", "itself", "such"]
+    "is are was were seems appears in on at of with and or because since as due for by which that who "
+    "has have but not rather over from to given here best instead likely most however when where so "
+    "would could can may than it this there also both seen present visible based if while using the a "
+    "an these those i we you your does do shows indicates suggests itself such".split()
 )
 
 

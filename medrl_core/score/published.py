@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from medrl_core.data.homes import EVAL
+from medrl_core.data.layouts import EVAL
 from medrl_core.score.intervals import Estimate
 
 # Assumed, not measured here: a 7B model on one GPU of 80 GB, many answers at a time by vLLM.

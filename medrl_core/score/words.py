@@ -19,7 +19,12 @@ from medrl_core.score.folding import fold
 # Chinese and Japanese write without spaces, Korean joins endings: each sign is a word of its own.
 CJK = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7a3"
 _UNITS = frozenset(
-    ["mm", "cm", "m", "km", "um", "nm", "in", "inch", "ft", "kg", "g", "mg", "ug", "mcg", "ng", "lb", "oz", "l", "dl", "ml", "cl", "ul", "cc", "s", "sec", "min", "h", "hr", "hrs", "d", "wk", "yr", "yrs", "yo", "mmhg", "hz", "khz", "mhz", "ghz", "ev", "kev", "mev", "kv", "ma", "gy", "cgy", "msv", "sv", "hu", "iu", "u", "ui", "meq", "mmol", "umol", "nmol", "mol", "pmol", "bpm", "ppm", "kcal", "cal", "kj", "j", "w", "v", "mv", "k", "c", "f", "kpa", "pa", "t", "px", "pixel", "dpi", "suv", "fold", "day", "week", "month", "year", "hour", "minute", "second", "time", "unit", "point", "degree", "percent", "litre", "mmh2o", "ng/ml", "mg/dl", "gram", "kilogram", "kilo", "pound", "ounce", "foot", "meter", "tesla", "watt", "volt", "celsius", "fahrenheit", "kelvin", "g/dl", "g/l", "mmol/l", "u/l", "ml/min", "cm2", "cm3", "mm2", "mm3", "m2", "msec", "ms", "score", "grade"]
+    "mm cm m km um nm in inch ft kg g mg ug mcg ng lb oz l dl ml cl ul cc s sec min h hr hrs d wk "
+    "yr yrs yo mmhg hz khz mhz ghz ev kev mev kv ma gy cgy msv sv hu iu u ui meq mmol umol nmol mol "
+    "pmol bpm ppm kcal cal kj j w v mv k c f kpa pa t px pixel dpi suv fold "
+    "day week month year hour minute second time unit point degree percent litre mmh2o ng/ml mg/dl "
+    "gram kilogram kilo pound ounce foot meter tesla watt volt celsius fahrenheit kelvin "
+    "g/dl g/l mmol/l u/l ml/min cm2 cm3 mm2 mm3 m2 msec ms score grade".split()
 )
 _CORE = r"(?:\d++(?:[.,]\d++){0,20}+|(?<![\w.,)\]])[.,]\d++)"
 _NUMBER = (
@@ -40,7 +45,9 @@ _GLUED = re.compile(  # "5cm" is "5 cm"
 # "non-malignant" is one word, like "nonmalignant"; so "malignant" is not found in it.
 _SPACED = ("non", "pseudo", "quasi", "semi", "sub")
 _PREFIXES = frozenset(
-    ["un", "pre", "post", "anti", "de", "dis", "in", "im", "ir", "il", "hyper", "hypo", "peri", "para", "intra", "inter", "extra", "infra", "supra", "ultra", "micro", "macro", "re", "mis", "ab", "near", "ex", "half", "co", "contra", "over", "under", "mid", "multi", "bi", "uni", "tri", "poly", "retro", "trans", "endo", "epi", "meta", "neo", "iso", "dys", "mal"]
+    "un pre post anti de dis in im ir il hyper hypo peri para intra inter extra infra supra ultra micro "
+    "macro re mis ab near ex half co contra over under mid multi bi uni tri poly retro trans endo epi "
+    "meta neo iso dys mal".split()
 ) | set(_SPACED)
 _SPACED_PREFIX = re.compile(rf"\b({'|'.join(_SPACED)})\s(?=[^\W\d_])")
 _LAST_LETTERS = re.compile(r"(?<![^\W_])[^\W\d_]{2,6}$")
@@ -128,13 +135,19 @@ def normalise(text: str) -> str:
 
 # ---- words that say the same ---------------------------------------------------------------------
 
-_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
-_TENS = dict(zip(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"],
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+).split()
+_TENS = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(),
                  range(20, 100, 10), strict=True))  # fmt: skip
 _SPELT = {word: str(value) for value, word in enumerate(_SMALL)} | {
     word: str(value) for word, value in _TENS.items()
 }
-_ORDINALS = ["first", "1st", "second", "2nd", "third", "3rd", "fourth", "4th", "fifth", "5th", "sixth", "6th", "seventh", "7th", "eighth", "8th", "ninth", "9th", "tenth", "10th"]
+_ORDINALS = (
+    "first 1st second 2nd third 3rd fourth 4th fifth 5th sixth 6th seventh 7th eighth 8th ninth 9th "
+    "tenth 10th"
+).split()
 _SAME = dict(zip(_ORDINALS[::2], _ORDINALS[1::2], strict=True)) | {
     "millimeter": "mm", "millimetre": "mm", "centimeter": "cm", "centimetre": "cm", "metre": "m",
     "meter": "m", "milliliter": "ml", "millilitre": "ml", "liter": "l", "litre": "l", "gram": "g",
@@ -144,7 +157,28 @@ _SAME = dict(zip(_ORDINALS[::2], _ORDINALS[1::2], strict=True)) | {
 }  # fmt: skip
 _IRREGULAR = dict(
     pair.split(":")
-    for pair in ["vertebrae:vertebra", "bronchi:bronchus", "thrombi:thrombus", "emboli:embolus", "nuclei:nucleus", "foci:focus", "fungi:fungus", "bacilli:bacillus", "cocci:coccus", "uteri:uterus", "humeri:humerus", "radii:radius", "calculi:calculus", "sulci:sulcus", "gyri:gyrus", "thalami:thalamus", "rami:ramus", "alveoli:alveolus", "villi:villus", "stimuli:stimulus", "menisci:meniscus", "diverticula:diverticulum", "septa:septum", "atria:atrium", "hila:hilum", "bacteria:bacterium", "ova:ovum", "ostia:ostium", "crania:cranium", "labia:labium", "haustra:haustrum", "infundibula:infundibulum", "foramina:foramen", "lumina:lumen", "stomata:stoma", "adenomata:adenoma", "fibromata:fibroma", "axes:axis", "testes:testis", "pelves:pelvis", "metastases:metastasis", "stases:stasis", "bases:base", "cases:case", "phases:phase", "diseases:disease", "doses:dose", "noses:nose", "apices:apex", "cortices:cortex", "indices:index", "matrices:matrix", "appendices:appendix", "phalanges:phalanx", "larynges:larynx", "meninges:meninx", "calices:calix", "calyces:calyx", "feet:foot", "teeth:tooth", "men:man", "women:woman", "children:child", "people:person", "mice:mouse", "costae:costa", "bursae:bursa", "scapulae:scapula", "fibulae:fibula", "tibiae:tibia", "ulnae:ulna", "maxillae:maxilla", "fossae:fossa", "aortae:aorta", "bullae:bulla", "papillae:papilla", "petechiae:petechia", "striae:stria", "pleurae:pleura", "conchae:concha", "fistulae:fistula", "larvae:larva", "valvulae:valvula", "areolae:areola", "corneae:cornea", "lacunae:lacuna", "lives:life", "halves:half", "knives:knife", "leaves:leaf", "calves:calf", "species:species", "series:series", "caries:caries", "rabies:rabies", "scabies:scabies", "herpes:herpes", "feces:feces", "faeces:faeces", "biceps:biceps", "triceps:triceps", "forceps:forceps", "ascites:ascites", "diabetes:diabetes", "pancreas:pancreas", "lens:lens", "news:news"]
+    for pair in (
+        "vertebrae:vertebra bronchi:bronchus thrombi:thrombus emboli:embolus nuclei:nucleus "
+        "foci:focus fungi:fungus bacilli:bacillus cocci:coccus uteri:uterus humeri:humerus "
+        "radii:radius calculi:calculus sulci:sulcus gyri:gyrus thalami:thalamus rami:ramus "
+        "alveoli:alveolus villi:villus stimuli:stimulus menisci:meniscus "
+        "diverticula:diverticulum septa:septum atria:atrium hila:hilum bacteria:bacterium "
+        "ova:ovum ostia:ostium crania:cranium labia:labium haustra:haustrum infundibula:infundibulum "
+        "foramina:foramen lumina:lumen stomata:stoma adenomata:adenoma fibromata:fibroma "
+        "axes:axis testes:testis pelves:pelvis metastases:metastasis stases:stasis "
+        "bases:base cases:case phases:phase diseases:disease doses:dose noses:nose "
+        "apices:apex cortices:cortex indices:index matrices:matrix appendices:appendix "
+        "phalanges:phalanx larynges:larynx meninges:meninx calices:calix calyces:calyx "
+        "feet:foot teeth:tooth men:man women:woman children:child people:person mice:mouse "
+        "costae:costa bursae:bursa scapulae:scapula fibulae:fibula tibiae:tibia ulnae:ulna "
+        "maxillae:maxilla fossae:fossa aortae:aorta bullae:bulla papillae:papilla "
+        "petechiae:petechia striae:stria pleurae:pleura conchae:concha fistulae:fistula "
+        "larvae:larva valvulae:valvula areolae:areola corneae:cornea lacunae:lacuna "
+        "lives:life halves:half knives:knife leaves:leaf calves:calf "
+        "species:species series:series caries:caries rabies:rabies scabies:scabies "
+        "herpes:herpes feces:feces faeces:faeces biceps:biceps triceps:triceps forceps:forceps "
+        "ascites:ascites diabetes:diabetes pancreas:pancreas lens:lens news:news"
+    ).split()
 )
 _BEFORE_NUMBER = {
     ("less", "than"): "<", ("fewer", "than"): "<", ("smaller", "than"): "<", ("lower", "than"): "<",
