@@ -4,7 +4,6 @@ A row is an item, an epoch, a filter or a metric, by the converter that wrote it
 of samples. Rows of one result (`evaluation_result_id`) that repeat an item are its samples; rows of
 a further result on the same items are not. `is_correct` of a row can be that of the item over all
 its samples, so answers are read again.
-Run its test: `pytest tests/score/logs/test_every_eval_ever.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Files of logs: JSON, JSON lines and tables, plain or compressed, read strictly.
 
 Every fault is one line that names the file, and the line or field in it.
-Run its test: `pytest tests/score/logs/test_files.py`.
 """
 
 from __future__ import annotations

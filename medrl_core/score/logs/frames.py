@@ -1,7 +1,6 @@
 """Tables of logs (xlsx, TSV, CSV, Parquet, JSON rows) as data frames of texts, read alike.
 
 A cell is its text as written: "NA" stays "NA", 7.0 is "7", an empty cell is "".
-Run its test: `pytest tests/score/logs/test_frames.py`.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@
     (True, ('B',))
     >>> accepted_answers(0, ("Left lung", "Right lung"), "index")
     (True, ('A',))
-
-Run its test: `pytest tests/score/logs/test_golds.py`.
 """
 
 from __future__ import annotations

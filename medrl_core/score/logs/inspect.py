@@ -1,7 +1,7 @@
 """Logs of inspect_ai: `.eval` (a zip of JSON files) and `.json`.
 
 One sample object an item and epoch. `scores` are of that sample; the reductions over epochs are
-not read. Needs no inspect_ai. Run its test: `pytest tests/score/logs/test_inspect.py`.
+not read. Needs no inspect_ai.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 Versions from 0.10 on have the columns doc, model_response and metric; older ones are flat (example,
 predictions, gold, ...). pass@k of a row is an estimate from its samples and no verdict on one: the
 texts are read again. Rows are not in the order of the data set.
-Run its test: `pytest tests/score/logs/test_lighteval.py`.
 """
 
 from __future__ import annotations

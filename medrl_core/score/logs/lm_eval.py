@@ -3,7 +3,6 @@
 A task of generated texts keeps all of an item's samples in one row, the same in the row of each
 filter; its metric is of the filtered answer, so a sample's own verdict is there only where there is
 one sample. A log-likelihood task keeps a number an option: one choice, no samples.
-Run its test: `pytest tests/score/logs/test_lm_eval.py`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `resps` is one text or a list of several, and is left out where it equals `filtered_resps`. With the
 tool's default settings only the first of several samples is kept: the results file beside tells how
-many were drawn. Run its test: `pytest tests/score/logs/test_lmms_eval.py`.
+many were drawn.
 """
 
 from __future__ import annotations

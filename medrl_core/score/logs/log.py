@@ -6,8 +6,6 @@
     >>> log = found.log("plain table", "answers.csv")
     >>> log.items.gold[0], log.completions.n_tokens[0], sorted(log.lacks)
     (('B',), nan, ['greedy', 'images', 'model'])
-
-Run its test: `pytest tests/score/logs/test_log.py`.
 """
 
 from __future__ import annotations
@@ -32,8 +30,8 @@ COMPLETION_COLUMNS = [
     "n_tokens", "finish_reason", "error", "order",
 ]  # fmt: skip
 ITEM_COLUMNS = [
-    "item_id", "dataset", "question", "options", "gold", "gold_rule", "answer_format", "images",
-    "image_id", "asked",
+    "item_id", "dataset", "modality", "question", "options", "n_options", "gold", "gold_rule",
+    "answer_format", "images", "image_id", "asked",
 ]  # fmt: skip
 LACKS = {
     "texts": "the log has no texts, only answers or verdicts",
@@ -62,7 +60,7 @@ class Log:
             (True, False, or <NA>); `greedy` <NA> where unknown; `step` of training, NO_STEP
             outside a series; `error` says why a sample is missing (else None); `order` the item's
             options in the order this sample saw them (indices), None for the item's own.
-        items: ITEM_COLUMNS, one row an item. `gold` the accepted answers (letters where there are
+        items: ITEM_COLUMNS, one row an item. `n_options` 0 where unknown; `gold` the accepted answers (letters where there are
             options), empty where unknown; `gold_rule` "any" of them is right, or "all" are needed;
             `answer_format` "mcq", "letter" (options lost, letters known), "closed" or "open";
             `asked` samples that were asked for, 0 where unknown.
@@ -134,6 +132,8 @@ class Answers:
         images: Sequence[str] = (),
         image_id: str = "",
         dataset: str = "",
+        modality: str = "",
+        n_options: int = 0,
         asked: int = 0,
     ) -> None:
         """Add an item; `gold` is a letter, a text, an index or a list of them (see `golds`)."""
@@ -144,8 +144,10 @@ class Answers:
         self._items[item_id] = {
             "item_id": item_id,
             "dataset": dataset,
+            "modality": modality,
             "question": question,
             "options": options,
+            "n_options": len(options) if options else n_options,
             "gold": answers,
             "gold_rule": gold_rule,
             "images": tuple(images),
@@ -266,6 +268,8 @@ def _items(items: dict[str, dict[str, Any]]) -> pd.DataFrame:
             one["answer_format"] = "letter"
         else:
             one["answer_format"] = "closed" if words and words <= set(YES_NO) else "open"
+            if one["answer_format"] == "closed":
+                one["n_options"] = len(YES_NO)
     return pd.DataFrame(list(items.values()), columns=ITEM_COLUMNS)
 
 
@@ -276,7 +280,7 @@ def lacking(completions: pd.DataFrame, items: pd.DataFrame, model: str) -> dict[
     share = {
         "texts": kept.text.isna(),
         "gold": items.gold.map(len) == 0,
-        "options": items.answer_format.isin(["letter"]) | _lost_options(items),
+        "options": items.n_options == 0,
         "verdicts": kept.stored.isna(),
         "images": items.images.map(len) == 0,
         "temperature": kept.temperature.isna(),
@@ -297,9 +301,3 @@ def lacking(completions: pd.DataFrame, items: pd.DataFrame, model: str) -> dict[
     if not model:
         found["model"] = LACKS["model"]
     return found
-
-
-def _lost_options(items: pd.DataFrame) -> pd.Series:
-    """Items without options beside items with: they were asked alike and lost theirs."""
-    without = items.options.isna() & (items.answer_format == "open")
-    return without & (items.answer_format == "mcq").any()

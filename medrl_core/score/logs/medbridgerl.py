@@ -1,6 +1,4 @@
 """The printout of the official medbridgerl run, which keeps no answers: refused with that reason.
-
-Run its test: `pytest tests/score/logs/test_medbridgerl.py`.
 """
 
 from __future__ import annotations

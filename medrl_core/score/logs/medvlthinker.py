@@ -1,7 +1,7 @@
 """Results of MedVLThinker's kit: `eval_results.jsonl`, or its shards `shards/dp_<rank>.jsonl`.
 
 One row an item with all its samples (`parsed_outputs`). Where merged file and shards lie side by
-side only the merged file is read. Run its test: `pytest tests/score/logs/test_medvlthinker.py`.
+side only the merged file is read.
 """
 
 from __future__ import annotations

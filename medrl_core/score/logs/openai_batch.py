@@ -4,7 +4,6 @@ An output row answers one request: n choices, or one of K requests for an item. 
 where they are in the same folder: the input file (prompt, temperature), error files (failed
 requests: missing samples) and a table with gold answers (columns id, answer, options). Items are
 told by `custom_id`; requests with one prompt, or ids that differ in a last number, are samples.
-Run its test: `pytest tests/score/logs/test_openai_batch.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Records of openai/evals: `<run_id>_<model>_<eval>.jsonl`, a line an event.
 
 "sampling" events hold prompts and texts, "match" events verdicts and gold answers; both name their
-sample. Run its test: `pytest tests/score/logs/test_openai_evals.py`.
+sample.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ It needs an item (`item_id`) and a text or a verdict: columns `text`, `correct`,
 `correct` as counts, which is what `medrl score --per-item` writes. Where they are there it reads
 `gold`, `options` (a JSON list, "x | y | z", or columns A, B, ...), `question`, `image`, `image_id`,
 `dataset`, `temperature`, `greedy`, `sample_index`, `step`, `model`, `error`. One file may hold a
-sample a column: text_1, text_2, ... Run its test: `pytest tests/score/logs/test_plain_table.py`.
+sample a column: text_1, text_2, ...
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
     >>> question_and_options("Which lobe?\\nA. Upper\\nB. Lower\\nAnswer:")
     ('Which lobe?', ('Upper', 'Lower'))
-
-Run its test: `pytest tests/score/logs/test_prompts.py`.
 """
 
 from __future__ import annotations

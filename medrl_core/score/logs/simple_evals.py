@@ -2,7 +2,6 @@
 
 It keeps chats and HTML; gold answer and score are only in the HTML of each sample. Samples of an
 item lie one data set apart and each has its own order of options: texts are read in that order.
-Run its test: `pytest tests/score/logs/test_simple_evals.py`.
 """
 
 from __future__ import annotations

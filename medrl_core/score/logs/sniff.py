@@ -1,6 +1,4 @@
 """What kind of file a log is, from its first bytes and first row: enough to choose its reader.
-
-Run its test: `pytest tests/score/logs/test_recognise.py`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 One row a sample: step, prompt, completion, a column a reward function, what `log_extra` logged, and
 advantage. The column of a reward whose values are 0 and 1 and whose name says accuracy gives the
-verdicts. Each file is another policy. Run its test: `pytest tests/score/logs/test_trl.py`.
+verdicts. Each file is another policy.
 """
 
 from __future__ import annotations

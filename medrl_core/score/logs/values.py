@@ -1,6 +1,4 @@
 """Values as logs write them: verdicts ("C", 1.0, "True", ...), ids (7, 7.0, "7") and numbers.
-
-Run its test: `pytest tests/score/logs/test_values.py`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 There is no id: rows with one `input` and one gold answer are one item. `score` is the summed reward
 and no verdict unless it is 0 or 1 in every row; `acc` is one. Files of one folder are steps of a
-series, each of another policy. Run its test: `pytest tests/score/logs/test_verl.py`.
+series, each of another policy.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 One file has one prediction an item; the run folders of one model and data set are its samples. The
 judged file beside it (`..._result.xlsx`, columns hit and log) gives the stored verdicts.
-Run its test: `pytest tests/score/logs/test_vlmevalkit.py`.
 """
 
 from __future__ import annotations
