@@ -51,7 +51,8 @@ _NEEDED = [
 ]  # fmt: skip
 
 _FLOORS = ("guess_floor@k", "label_floor@k")
-_OF_GREEDY = ("acc@1", "greedy_format_failure", "greedy_truncated")
+# One answer moves by itself where it is held against several.
+_OF_GREEDY = ("acc@1", "pass@1", "greedy_format_failure", "greedy_truncated")
 
 Column = tuple[str, int]  # metric and K; K is 0 where it does not apply
 Values = dict[Column, NDArray[np.float64]]
@@ -182,12 +183,17 @@ def _ends(column: Column, values: NDArray[np.float64], n: int) -> tuple[float, f
     return SHARE
 
 
-def _prior(values: Values, n: int) -> NDArray[np.float64]:
-    """Rows that might have been seen: samples at both ends, greedy answers at both ends.
+# What might have been seen of samples and greedy answers: both at each end of their range.
+_CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
+
+
+def _prior(
+    values: Values, n: int, corners: Sequence[tuple[int, int]]
+) -> NDArray[np.float64]:
+    """Rows that might have been seen, for `bootstrap_draws`.
 
     What an item's floor is, is known whatever is answered: there the rows have its mean.
     """
-    corners = [(sampled, greedy) for sampled in (0, 1) for greedy in (0, 1)]
     prior = np.empty((len(corners), len(values)))
     for at, (column, of) in enumerate(values.items()):
         ends = _ends(column, of, n)
@@ -200,19 +206,21 @@ def _prior(values: Values, n: int) -> NDArray[np.float64]:
 
 
 def estimates(
-    items: pd.DataFrame, values: Values, derived: Derived, shown: Sequence[Column], seed: int
-) -> list[dict]:
+    items: pd.DataFrame, values: Values, derived: Derived, shown: Sequence[Column], seed: int,
+    corners: Sequence[tuple[int, int]] = _CORNERS,
+) -> list[dict]:  # fmt: skip
     """Average columns over items, derive others from the means, and bootstrap all together.
 
     Arguments: `items` with image_id; `values` numbers an item by column; `derived` a column to the
-    function and the two columns it is made of; `shown` the columns wanted; `seed`.
+    function and the two columns it is made of; `shown` the columns wanted; `seed`; `corners` what
+    may be seen of (samples, one answer), 1 for all right.
     Returns: a dict a column of SCORE_COLUMNS, without scope and name.
     """
     if items.empty or not values:
         return []
     columns = np.stack(list(values.values()), axis=1)
     most = int(items.n.max()) if "n" in items else 1
-    draws = bootstrap_draws(columns, items.image_id, prior=_prior(values, most), seed=seed)
+    draws = bootstrap_draws(columns, items.image_id, prior=_prior(values, most, corners), seed=seed)
     means = dict(zip(values, columns.mean(axis=0), strict=True))
     drawn = dict(zip(values, draws.T, strict=True))
     for column, (function, a, b) in derived.items():
@@ -291,6 +299,23 @@ def _greedy_against_sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -
     return estimates(items, values, derived, list(derived), seed)
 
 
+def _sampled_against_one(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[dict]:
+    """The gap to one sampled answer, for items that have no greedy one."""
+    if items.greedy.notna().any() or not (items.n > 0).any():
+        return []
+    items = items[items.n > 0]
+    n, c = items.n.to_numpy(), items.c.to_numpy()
+    values: Values = {("pass@1", 1): c / n}
+    derived: Derived = {}
+    for k in ks:
+        if k > 1:
+            values["pass@k", k] = pass_at_k(n, c, k)
+            derived["gap_to_pass@1", k] = (np.subtract, ("pass@k", k), ("pass@1", 1))
+    # Several answers of the same samples are never right less often than one.
+    never_less = ((0, 0), (1, 0), (1, 1))
+    return estimates(items, values, derived, list(derived), seed, never_less)
+
+
 def _recalls(items: pd.DataFrame, seed: int) -> list[dict]:
     """Recall of the greedy answer a gold answer, for items whose answers are a known set."""
     rows = []
@@ -303,7 +328,8 @@ def _recalls(items: pd.DataFrame, seed: int) -> list[dict]:
 def score_items(items: pd.DataFrame, ks: Sequence[int], seed: int = 0) -> list[dict]:
     """Score one set of items, rows of `per_item`: all metrics of `score` but the recalls."""
     found = _greedy(items, seed) + _sampled(items, ks, seed)
-    return found + _greedy_against_sampled(items, ks, seed)
+    found += _greedy_against_sampled(items, ks, seed)
+    return found + _sampled_against_one(items, ks, seed)
 
 
 def score(frame: pd.DataFrame, ks: Sequence[int] | None = None, seed: int = 0) -> pd.DataFrame:
@@ -312,8 +338,8 @@ def score(frame: pd.DataFrame, ks: Sequence[int] | None = None, seed: int = 0) -
     Arguments: `frame` as for `per_item`; `ks` the K (default: powers of two up to the fewest
     samples an item has); `seed` of the bootstrap.
     Returns: long-format rows SCORE_COLUMNS. Metrics with K: pass@k, guess_floor@k,
-    excess_support@k, label_floor@k, label_excess@k, gap@k (Pass@K - Acc@1), efficiency@k (Acc@1 / Pass@K). Without (k is 0):
-    cover@<tau>, majority_vote, distinct_answers, answer_entropy (bits), no_answer, format_failure
+    excess_support@k, label_floor@k, label_excess@k, gap@k (Pass@K - Acc@1), gap_to_pass@1 (Pass@K -
+    Pass@1, where no item has a greedy answer), efficiency@k (Acc@1 / Pass@K). Without (k is 0): cover@<tau>, majority_vote, distinct_answers, answer_entropy (bits), no_answer, format_failure
     (no answer tag with one answer in it), truncated, greedy_format_failure, greedy_truncated, and
     in scope dataset recall:<gold>. acc@1 (k is 1) comes from greedy completions.
     Raises: UserError as `per_item`, or when a K exceeds an item's samples.

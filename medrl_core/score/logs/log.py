@@ -137,7 +137,8 @@ class Answers:
         asked: int = 0,
     ) -> None:
         """Add an item; `gold` is a letter, a text, an index or a list of them (see `golds`)."""
-        options = tuple(str(option).strip() for option in options or ()) or None
+        item_id, question = _storable(item_id), _storable(question)
+        options = tuple(_storable(str(option).strip()) for option in options or ()) or None
         usable, answers = accepted_answers(gold, options, gold_is)
         if not usable:
             self.unusable_golds.append(item_id)
@@ -148,7 +149,7 @@ class Answers:
             "question": question,
             "options": options,
             "n_options": len(options) if options else n_options,
-            "gold": answers,
+            "gold": tuple(map(_storable, answers)),
             "gold_rule": gold_rule,
             "images": tuple(images),
             "image_id": image_id or "|".join(images) or f"item {item_id}",
@@ -179,7 +180,7 @@ class Answers:
             sample_index = self._next[key]
             self._next[key] += 1
         add = self._completions
-        add["item_id"].append(item_id)
+        add["item_id"].append(_storable(item_id))
         add["sample_index"].append(sample_index)
         add["step"].append(step)
         add["text"].append(text)
