@@ -1,11 +1,13 @@
 """Scores from rollouts alone: every statistic of a model, and the comparison of two models.
 
-`medrl score DIR` prints them. Run its
+`medrl score DIR` prints them.
 
-Choices that the numbers rest on: every mean is over items, every interval resamples images. The
-guess floor counts an item's options, or for an open item its label set; an open item without
-either (n_options 0) cannot be guessed and has floor 0. Excess support of several items is that of
-their mean Pass@K and mean floor: a mean of ratios would be ruled by the items with least room.
+Choices that the numbers rest on: every mean is over items, every interval weighs images. The guess
+floor counts an item's options, or for an open item its label set; an open item without either
+(n_options 0) cannot be guessed and has floor 0, and where the number of options is not known
+(below 0) there is no uniform floor. Beside it is the floor of an answerer who knows how frequent
+each label is (`floors`). Excess support of several items is that of their mean Pass@K and mean
+floor: a mean of ratios would be ruled by the items with least room.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medrl_core.errors import UserError
+from medrl_core.score.floors import label_floors
 from medrl_core.score.intervals import (
+    SHARE,
     bootstrap_draws,
     interval,
     paired_difference,
@@ -45,6 +49,10 @@ _NEEDED = [
     "item_id", *_ITEM, "model_hash", "decoding", "sample_index", "parsed", "parse_rule", "correct",
     "finish_reason",
 ]  # fmt: skip
+
+_FLOORS = ("guess_floor@k", "label_floor@k")
+# One answer moves by itself where it is held against several.
+_OF_GREEDY = ("acc@1", "pass@1", "greedy_format_failure", "greedy_truncated")
 
 Column = tuple[str, int]  # metric and K; K is 0 where it does not apply
 Values = dict[Column, NDArray[np.float64]]
@@ -94,7 +102,7 @@ def per_item(frame: pd.DataFrame) -> pd.DataFrame:
 
     Arguments: `frame` rollouts of one model and one sampling, as `rollouts.read` gives them.
     Returns: a DataFrame indexed by item_id (sorted) with image_id, dataset, modality,
-    answer_format, n_options, gold; `n` samples and `c` right ones; `greedy` 1.0 right, 0.0 wrong,
+    answer_format, n_options, gold, label; `n` samples and `c` right ones; `greedy` 1.0 right, 0.0 wrong,
     nan without a greedy completion; and the item's distinct_answers, answer_entropy (bits, of the
     answers found; biased low for few samples), majority_vote, and shares no_answer,
     format_failure, truncated of its samples and greedy_format_failure, greedy_truncated.
@@ -122,6 +130,8 @@ def per_item(frame: pd.DataFrame) -> pd.DataFrame:
     items["c"] = np.bincount(item, correct[~greedy], minlength=size).astype(np.int64)
     items["greedy"] = np.nan
     items.iloc[codes[greedy], items.columns.get_loc("greedy")] = correct[greedy]
+    # What the label floor counts; rollouts of logs name it where it is more than the gold answer.
+    items["label"] = (frame.label if "label" in frame else frame.gold).iloc[first].to_numpy()
     for name, values in _answers(item, frame[~greedy], size).items():
         items[name] = np.where(n > 0, values, np.nan)
     for name, values in flags.items():
@@ -164,19 +174,53 @@ def _ratio(a: NDArray, b: NDArray) -> NDArray:
     return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b != 0)
 
 
+def _ends(column: Column, values: NDArray[np.float64], n: int) -> tuple[float, float]:
+    """The range of a metric, for the prior of its interval: shares and chances but for two."""
+    if column[0] == "distinct_answers":
+        return 0.0, float(n)
+    if column[0] == "answer_entropy":
+        return 0.0, float(np.log2(max(n, 2)))
+    return SHARE
+
+
+# What might have been seen of samples and greedy answers: both at each end of their range.
+_CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
+
+
+def _prior(
+    values: Values, n: int, corners: Sequence[tuple[int, int]]
+) -> NDArray[np.float64]:
+    """Rows that might have been seen, for `bootstrap_draws`.
+
+    What an item's floor is, is known whatever is answered: there the rows have its mean.
+    """
+    prior = np.empty((len(corners), len(values)))
+    for at, (column, of) in enumerate(values.items()):
+        ends = _ends(column, of, n)
+        for row, (sampled, greedy) in enumerate(corners):
+            if column[0] in _FLOORS:
+                prior[row, at] = of.mean()
+            else:
+                prior[row, at] = ends[greedy if column[0] in _OF_GREEDY else sampled]
+    return prior
+
+
 def estimates(
-    items: pd.DataFrame, values: Values, derived: Derived, shown: Sequence[Column], seed: int
-) -> list[dict]:
+    items: pd.DataFrame, values: Values, derived: Derived, shown: Sequence[Column], seed: int,
+    corners: Sequence[tuple[int, int]] = _CORNERS,
+) -> list[dict]:  # fmt: skip
     """Average columns over items, derive others from the means, and bootstrap all together.
 
     Arguments: `items` with image_id; `values` numbers an item by column; `derived` a column to the
-    function and the two columns it is made of; `shown` the columns wanted; `seed`.
+    function and the two columns it is made of; `shown` the columns wanted; `seed`; `corners` what
+    may be seen of (samples, one answer), 1 for all right.
     Returns: a dict a column of SCORE_COLUMNS, without scope and name.
     """
     if items.empty or not values:
         return []
     columns = np.stack(list(values.values()), axis=1)
-    draws = bootstrap_draws(columns, items.image_id, seed=seed)
+    most = int(items.n.max()) if "n" in items else 1
+    draws = bootstrap_draws(columns, items.image_id, prior=_prior(values, most, corners), seed=seed)
     means = dict(zip(values, columns.mean(axis=0), strict=True))
     drawn = dict(zip(values, draws.T, strict=True))
     for column, (function, a, b) in derived.items():
@@ -185,21 +229,46 @@ def estimates(
     sizes = {"n_items": len(items), "n_images": items.image_id.nunique()}
     rows = []
     for metric, k in shown:
-        low, high = interval(drawn[metric, k])
         value = float(means[metric, k])
+        low, high = interval(drawn[metric, k], value=value)
         rows.append({"metric": metric, "k": k, "value": value, "low": low, "high": high, **sizes})
     return rows
 
 
+def uniform_floor(items: pd.DataFrame, k: int) -> NDArray[np.float64]:
+    """Give the uniform guess floor of each item; nan where the number of options is not known."""
+    m = items.n_options.to_numpy()
+    floor = np.where(m > 0, guess_floor(np.maximum(m, 1), k), 0.0)
+    return np.where(m < 0, np.nan, floor)
+
+
+def _label_floors(items: pd.DataFrame, ks: Sequence[int]) -> NDArray[np.float64] | None:
+    """Floor of the answerer who knows label frequencies, (items, K); None without labels."""
+    if (items.label == "").any():
+        return None
+    found = np.empty((len(items), len(ks)))
+    groups = items.groupby(["dataset", "answer_format", "n_options"], sort=False).indices
+    for at in groups.values():
+        found[at] = label_floors(items.label.to_numpy()[at], ks)
+    return found
+
+
 def _sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[dict]:
     items = items[items.n > 0]
-    n, c, m = (items[name].to_numpy() for name in ("n", "c", "n_options"))
+    n, c = items.n.to_numpy(), items.c.to_numpy()
+    labels = _label_floors(items, ks) if len(items) else None
     values: Values = {}
     derived: Derived = {}
-    for k in ks:
+    for at, k in enumerate(ks):
         values["pass@k", k] = pass_at_k(n, c, k)
-        values["guess_floor@k", k] = np.where(m > 0, guess_floor(np.maximum(m, 1), k), 0.0)
-        derived["excess_support@k", k] = (excess_support, ("pass@k", k), ("guess_floor@k", k))
+        floors = {"guess": uniform_floor(items, k)}
+        if labels is not None:
+            floors["label"] = labels[:, at]
+        for name, floor in floors.items():
+            if not np.isnan(floor).any():
+                values[f"{name}_floor@k", k] = floor
+                excess = "excess_support@k" if name == "guess" else "label_excess@k"
+                derived[excess, k] = (excess_support, ("pass@k", k), (f"{name}_floor@k", k))
     for tau in TAUS:
         values[f"cover@{tau:g}", 0] = (c >= tau * n - LEVEL_TOLERANCE * n).astype(float)
     for name in ("majority_vote", "distinct_answers", "answer_entropy", "no_answer",
@@ -230,6 +299,23 @@ def _greedy_against_sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -
     return estimates(items, values, derived, list(derived), seed)
 
 
+def _sampled_against_one(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[dict]:
+    """The gap to one sampled answer, for items that have no greedy one."""
+    if items.greedy.notna().any() or not (items.n > 0).any():
+        return []
+    items = items[items.n > 0]
+    n, c = items.n.to_numpy(), items.c.to_numpy()
+    values: Values = {("pass@1", 1): c / n}
+    derived: Derived = {}
+    for k in ks:
+        if k > 1:
+            values["pass@k", k] = pass_at_k(n, c, k)
+            derived["gap_to_pass@1", k] = (np.subtract, ("pass@k", k), ("pass@1", 1))
+    # Several answers of the same samples are never right less often than one.
+    never_less = ((0, 0), (1, 0), (1, 1))
+    return estimates(items, values, derived, list(derived), seed, never_less)
+
+
 def _recalls(items: pd.DataFrame, seed: int) -> list[dict]:
     """Recall of the greedy answer a gold answer, for items whose answers are a known set."""
     rows = []
@@ -242,7 +328,8 @@ def _recalls(items: pd.DataFrame, seed: int) -> list[dict]:
 def score_items(items: pd.DataFrame, ks: Sequence[int], seed: int = 0) -> list[dict]:
     """Score one set of items, rows of `per_item`: all metrics of `score` but the recalls."""
     found = _greedy(items, seed) + _sampled(items, ks, seed)
-    return found + _greedy_against_sampled(items, ks, seed)
+    found += _greedy_against_sampled(items, ks, seed)
+    return found + _sampled_against_one(items, ks, seed)
 
 
 def score(frame: pd.DataFrame, ks: Sequence[int] | None = None, seed: int = 0) -> pd.DataFrame:
@@ -251,8 +338,8 @@ def score(frame: pd.DataFrame, ks: Sequence[int] | None = None, seed: int = 0) -
     Arguments: `frame` as for `per_item`; `ks` the K (default: powers of two up to the fewest
     samples an item has); `seed` of the bootstrap.
     Returns: long-format rows SCORE_COLUMNS. Metrics with K: pass@k, guess_floor@k,
-    excess_support@k, gap@k (Pass@K - Acc@1), efficiency@k (Acc@1 / Pass@K). Without (k is 0):
-    cover@<tau>, majority_vote, distinct_answers, answer_entropy (bits), no_answer, format_failure
+    excess_support@k, label_floor@k, label_excess@k, gap@k (Pass@K - Acc@1), gap_to_pass@1 (Pass@K -
+    Pass@1, where no item has a greedy answer), efficiency@k (Acc@1 / Pass@K). Without (k is 0): cover@<tau>, majority_vote, distinct_answers, answer_entropy (bits), no_answer, format_failure
     (no answer tag with one answer in it), truncated, greedy_format_failure, greedy_truncated, and
     in scope dataset recall:<gold>. acc@1 (k is 1) comes from greedy completions.
     Raises: UserError as `per_item`, or when a K exceeds an item's samples.
