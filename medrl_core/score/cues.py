@@ -18,7 +18,7 @@ _ENGLISH = (
     r"(?: (?:here|choice|option|letter|number|would|should|must|will|can|could|may|might|then|thus|"
     r"therefore|to (?:the|this|your) question|for (?:the|this) (?:question|image|case)|in this case))"
     rf"{{0,3}}{_TO_BE}"
-    r"|correct\s?[:=→]"
+    r"|correct ?[:=→](?! ?\n)"
     r"|(?:correct|right|best|most likely|most appropriate|final) (?:one|diagnosis|finding) (?:is|:)"
 )
 _FOREIGN = (
@@ -28,7 +28,7 @@ _FOREIGN = (
     r"{0,3}\s?(?:\b(?:no |non |nao )?(?:es|e|seria|sarebbe)\b|:|=|→)"
     r"|la (?:correcta|giusta|correta) (?:es|e)\b"
     # French
-    r"|(?:reponse|loption|choix|solution)"
+    r"|(?:reponse|loption|choix)"
     r"(?: (?:correcte?|exacte|finale|juste|bonne|attendue))?\s?(?:\b(?:est|serait|nest)\b|:)"
     # German, Dutch
     r"|(?:antwort|losung|antwortmoglichkeit|optie|antwoord)\s?(?:\b(?:ist|lautet|ware|is|luidt)\b|:)"
@@ -47,7 +47,7 @@ _AT_WORD = re.compile(rf"(?:{_ENGLISH}|{_FOREIGN}|(?P<weak>{_WEAK})){_AFTER_CUE}
 _FIRST_WORDS = frozenset(
     "final answer answers option options choice choices diagnosis response conclusion letter impression "
     "correct right best most respuesta opcion alternativa solucion resposta opcao gabarito risposta "
-    "opzione soluzione la reponse loption choix solution antwort losung antwortmoglichkeit optie "
+    "opzione soluzione la reponse loption choix antwort losung antwortmoglichkeit optie "
     "antwoord richtig richtige ответ odpowiedz cevap yanit dap đap jawaban jawabannya i must has".split()
 )
 # Scripts without spaces, or with other word limits: searched in the text itself.
@@ -72,10 +72,10 @@ SPOILED = re.compile(
 )
 # After an answer: "... is correct". Neither "is the right lung" nor "is the best way to" is meant.
 RIGHT_AFTER = re.compile(
-    r"[)\]\"]{0,2}(?:,? (?:is|seems|appears|looks|would be|must be|was|remains|fits)(?: to be)?"
+    r"[)\]\"]{0,2}(?:,? (?:is|are|seems|appears|looks|would be|must be|was|remains|fits)(?: to be)?"
     r"(?: (?:the|most|clearly|likely|therefore|single|only|best|thus|indeed|your|our|my|definitely|"
     r"probably|also|more|very)){0,4}"
-    r" (?:correct|right|best|true|likely|accurate|appropriate|answer|choice|option|diagnosis)"
+    r" (?:correct|right|best|true|likely|accurate|appropriate|answer|choice|option|diagnosis)s?"
     r"(?: (?:answer|option|choice|diagnosis|one|response|letter))?"
     r"(?=[).,;:!\"\n]|$| (?:because|since|as|here|for|and|in this|to this|given|due|so|but|based)\b)"
     r"| (?:fits|matches) (?:best|the (?:image|picture|findings))"

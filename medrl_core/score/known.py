@@ -259,7 +259,7 @@ def _letter_at(text: str, words: Words, place: int, letters: str) -> Mention | N
     return None
 
 
-_JOINED = re.compile(r"[)\].:,\"]{0,3}\s?-?\s?(?:an?\s|the\s)?[\"(\[]?")
+_JOINED = re.compile(r"[)\].:,\"]{0,3}\s?-?\s?(?:of\s)?(?:an?\s|the\s)?[\"(\[]?")
 
 
 def _merged(text: str, found: list[Mention]) -> list[Mention]:
@@ -269,7 +269,7 @@ def _merged(text: str, found: list[Mention]) -> list[Mention]:
         if merged and merged[-1].letter != mention.letter:
             last = merged[-1]
             gap = text[last.end : mention.start]
-            beside = len(gap) < 8 and "\n" not in gap and bool(_JOINED.fullmatch(gap))
+            beside = len(gap) < 12 and "\n" not in gap and bool(_JOINED.fullmatch(gap))
             if mention.letter:  # "effusion (b)"
                 beside = beside and gap[-1:] in "([" and gap[-1:] != ""
             else:

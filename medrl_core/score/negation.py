@@ -118,7 +118,7 @@ def _before(text: str, words: Words, place: int) -> State:
         word, after = words.word[i], words.word[i + 1]
         if i == place - 1 and words.word[i] == "not" and gap[:1] == " ":
             return State.DENIED
-        comma = "," in gap
+        comma = "," in gap and gap[:1] != " "
         if gap != " " and not comma and _STOP.search(gap):
             break
         if comma and after in _NEW_CLAUSE:

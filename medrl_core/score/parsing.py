@@ -156,7 +156,25 @@ _PREFIX = re.compile(
 _UNKNOWING = re.compile(
     r"(?:i am |im |i |we |it is |its |this is |sorry |the image |the answer )?(?:sorry|cannot|cant|can not|"
     r"could not|unable|do not know|dont know|not possible|impossible|not sure|unsure|unknown|unclear|"
-    r"uncertain|as an ai|not enough|insufficient|undetermined|indeterminate|not clear)\b"
+    r"uncertain|as an ai|not enough|insufficient|undetermined|indeterminate|not clear|not given)\b"
+)
+
+
+# "The imaging modality used is CT.": what a sentence about the picture says is the answer.
+_SUBJECT = re.compile(
+    r"(?:the|this) (?:\w+ ){0,2}?(?:image|picture|scan|x ray|xray|film|answer|modality|plane|view|condition|"
+    r"abnormality|pathology|diagnosis|finding|lesion|mass|organ|organ system|structure|location|sequence|"
+    r"disease)s?(?: (?:used|shown|seen|depicted|present|here|in (?:this|the) (?:image|picture))){0,2}"
+    r" (?:is|are|was|shows) (?:an? |the |located in |located on |most likely |probably ){0,2}(?=\S)"
+)
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|has|have|had|shows?|can|could|will|would|does|do|did|may|might|must|need|needs|"
+    r"lies|lie|occurs|affects|signif\w+|extends|refers|appears|seems|represents|contains|includes|means|helps)\b"
+)
+_EXPLAINS = re.compile(
+    r"(?:, (?:which|as|due|also|specifically|i\.?e|meaning|where|who)| because| since| which)\b.*|;.*|"
+    r"\s?\([^()]{0,80}\)[\s.]*$",
+    re.DOTALL,
 )
 
 
@@ -205,6 +223,9 @@ def _is_head(reading: Reading, mention: Mention) -> bool:
     )  # fmt: skip
 
 
+_AND = re.compile(r"[\")\]]?\s?(?:[,/&]|or|and|, or|, and)\s?(?:option )?(?:an? |the )?[\"(\[]?")
+
+
 def _between(mentions: Sequence[Mention], start: int, end: int) -> Sequence[Mention]:
     """Give the mentions that start in a part of the text."""
     low = bisect_left(mentions, start, key=lambda mention: mention.start)
@@ -223,7 +244,10 @@ def _clause(reading: Reading, start: int, known: Known) -> Parsed | None:
     if answer is not None and not (inside and inside[0].state is not State.CLAIMED):
         return Parsed(answer, "")
     if known.free:
-        form = _free_text(text[start:end])
+        clause = text[start:end]
+        if clause.endswith(":") or re.match(r"step \d", clause):
+            return None
+        form = _free_text(_EXPLAINS.sub("", clause))
         return Parsed(form, "") if form else None
     if inside:
         head = inside[0]
@@ -232,7 +256,7 @@ def _clause(reading: Reading, start: int, known: Known) -> Parsed | None:
             listed = [head]
             for mention in inside[1:]:  # "a or b": what follows at once is a second answer
                 gap = text[listed[-1].end : mention.start]
-                if not re.fullmatch(r"[\")\]]?\s?(?:[,/&]|or|and|, or|, and)\s?(?:option )?[\"(\[]?", gap):
+                if not _AND.fullmatch(gap):
                     break
                 listed.append(mention)
             if _is_head(reading, head):
@@ -258,7 +282,7 @@ def _cues(reading: Reading, known: Known) -> list[_Declared]:
         if stop and text[stop.start()] == "?":
             continue
         read_ = _clause(reading, cue.end(), known)
-        if read_ is None or (read_.answer is None and cue["weak"]):
+        if read_ is None or cue["weak"] and (read_.answer is None or known.free):
             continue
         cut = (
             "\n" in cue[0] and len(text) < cue.end() + 9 and text[-1] not in ".)"
@@ -267,17 +291,27 @@ def _cues(reading: Reading, known: Known) -> list[_Declared]:
         found.append(
             _Declared(cue.start(), read_.answer or CLASH, "cue", bool(cue["final"]), cut)
         )
+    before: Mention | None = None
     for mention in reading.mentions:
         if mention.state is State.CLAIMED and mention.answer[:1] != UNNAMED:
             after = RIGHT_AFTER.match(text, mention.end)
             stop = after and STOP.search(text, after.end(), after.end() + 200)
             if after and not (stop and text[stop.start()] == "?"):
                 found.append(_Declared(mention.start, mention.answer, "cue"))
+                if before and _AND.fullmatch(text, before.end, mention.start):
+                    found.append(_Declared(before.start, before.answer, "cue"))
+        before = mention
     return found
 
 
 _LEAD = re.compile(
     r"[\"(\[]{0,2}([a-z])(?:[\")\].:]{1,3}(?=\s|$)| - |,? (?:because|since|due to)\b)"
+)
+
+
+_LEAD_DENIED = re.compile(
+    r"[^.\n]{0,80}?\b(?:(?:is|are) not (?:the )?(?:most likely |correct |right |best )?(?:answer|option|choice|"
+    r"correct|right)|(?:is|are) (?:incorrect|wrong|false))\b"
 )
 
 
@@ -287,6 +321,8 @@ def _lead(reading: Reading, known: Known) -> _Declared | None:
     if not lead or lead[1] not in known.letters:
         return None
     answer = lead[1].upper()
+    if _LEAD_DENIED.match(reading.text, lead.end()):
+        return None
     first = reading.mentions[0] if reading.mentions else None
     if first and first.start <= lead.start(1):
         if first.answer not in (answer, CLASH) or first.state is State.CLAIMED:
@@ -296,6 +332,7 @@ def _lead(reading: Reading, known: Known) -> _Declared | None:
     return _Declared(0, answer, "line")
 
 
+_MARKER = re.compile(r"\(?(?:[a-z]|\d{1,2})[).:]\s")
 _OPTION_LINE = re.compile(r"(?:option )?[\"(\[]{0,2}([a-z])[\")\].:]{1,3}\s")
 
 
@@ -315,6 +352,9 @@ def _lines(
         if known.letters and (alone := _ALONE.fullmatch(line)) and alone[1] in known.letters:
             cut = announced and place + len(line) == len(text) and line[-1] not in ".)"
             bare.append(_Declared(place, alone[1].upper(), "line", cut=cut))
+        elif known.letters == "" and (marker := _MARKER.match(line)):
+            if (answer := _exact(line[marker.end() :], known)) is not None:
+                whole.append(_Declared(place, answer, "line"))
         elif bisect_left(taken, place) < bisect_left(taken, place + len(line)):
             pass
         elif (answer := _exact(line, known)) is not None:
@@ -346,13 +386,21 @@ _CONCLUDES = re.compile(
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n")
 
 
+# "The small intestines are a part of ...": said of the option, not an answer.
+_DEFINED = re.compile(
+    r" (?:is|are|was|were|can|could|may|has|have|refers?|means?|does|do|would|will)\b(?! (?:\w+ly )?(?:seen|"
+    r"present|visible|shown|likely|noted|evident|affected|here|there|the answer|found|identified)\b)"
+)
+_OR_BEFORE = re.compile(r"\b(?:or|versus|vs) (?:an? |the )?$")
+
+
 def _mention(reading: Reading, known: Known) -> Parsed | None:
     """Read the one answer that a short text names, or the conclusion of a longer one."""
     text, words = reading.text, reading.words
     sure = [
         m for m in reading.mentions
         if m.marked and _is_head(reading, m)
-        and (m.letter or m.end - m.start > 3)
+        and (m.letter or m.end - m.start > 3 and not _DEFINED.match(text, m.end))
     ]  # fmt: skip
     if not sure:
         return None
@@ -364,9 +412,11 @@ def _mention(reading: Reading, known: Known) -> Parsed | None:
     if ending and _CONCLUDES.search(last) and not _PLANS.match(last) and not last.endswith("?"):
         if found := _one(reading, known, ending):
             return Parsed(found.answer, found.rule or "mention")
-    if len(starts) > 2 or "?" in text:
+    if len(starts) > 1 or "?" in text:
         return None
     found = _one(reading, known, sure)
+    if len(sure) == 1 and _OR_BEFORE.search(text, max(0, sure[0].start - 16), sure[0].start):
+        return None  # something else, or this
     return Parsed(found.answer, found.rule or "mention") if found else None
 
 
@@ -398,11 +448,22 @@ def _clashes(text: str, known: Known) -> bool:
     )
 
 
+_STOPS = re.compile(r"[.!?]\s")
+
+
 def _free_line(text: str) -> Parsed | None:
-    if "\n" in text or len(text.split()) > 10:
+    """Read a short text as the answer that it is; a sentence only where it is about the picture."""
+    if "\n" in text or len(text.split()) > 24 or _STOPS.search(text):
         return None
-    form = _free_text(text)
-    return Parsed(form, "line") if form else None
+    form = normalise(_EXPLAINS.sub("", text))
+    if subject := _SUBJECT.match("the " + form.removeprefix("this ").removeprefix("the ")):
+        form = ("the " + form.removeprefix("this ").removeprefix("the "))[subject.end() :]
+    else:
+        form = _PREFIX.sub("", form)
+    long = len(form.split()) > 10
+    return None if long or not form or _VERB.search(form) or _UNKNOWING.match(form) else (
+        Parsed(form, "line")
+    )
 
 
 def _prose(text: str, known: Known) -> Parsed | None:
