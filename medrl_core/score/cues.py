@@ -40,15 +40,22 @@ _FOREIGN = (
 _WEAK = (
     r"i(?: would| will|d| ll)? (?:think|believe|choose|chose|pick|select|say|guess|go with|opt for)\b"
     r"(?: (?:that|its|it is|this is|it must be|the answer is))?"
+    r"|ich wahle\b|je choisis\b|elijo\b|escolho\b|scelgo\b"
     r"|(?:must|has to) be\b|most likely(?: diagnosis)? (?:is|represents)\b"
 )
 _AFTER_CUE = r"[\s:]{0,3}"
-_AT_WORD = re.compile(rf"(?:{_ENGLISH}|{_FOREIGN}|(?P<weak>{_WEAK})){_AFTER_CUE}")
+# Before a letter alone: "so: c", "leaving d", "it is b".
+_BEFORE_LETTER = (
+    r"(?:so|thus|therefore|hence|leaving|leaves|(?:it|this|that) is|its|cest|es ist|es)\b[,:]?"
+    r"(?=\s[\"(\[]?[a-z][\")\]]?(?:[.,;!\n]|$))"
+)
+_AT_WORD = re.compile(rf"(?:{_ENGLISH}|{_FOREIGN}|(?P<weak>{_WEAK}|{_BEFORE_LETTER})){_AFTER_CUE}")
 _FIRST_WORDS = frozenset(
     "final answer answers option options choice choices diagnosis response conclusion letter impression "
     "correct right best most respuesta opcion alternativa solucion resposta opcao gabarito risposta "
     "opzione soluzione la reponse loption choix antwort losung antwortmoglichkeit optie "
-    "antwoord richtig richtige ответ odpowiedz cevap yanit dap đap jawaban jawabannya i must has".split()
+    "antwoord richtig richtige ответ odpowiedz cevap yanit dap đap jawaban jawabannya i must has ich je elijo escolho "
+    "scelgo so thus therefore hence leaving leaves it this that its cest es".split()
 )
 # Scripts without spaces, or with other word limits: searched in the text itself.
 _ELSEWHERE = re.compile(

@@ -44,13 +44,18 @@ def listed(text: str) -> frozenset[str]:
     return frozenset(part for part in parts if part)
 
 
+_TAG = re.compile(r"</?[a-zA-Z]{1,10}\s?/?>")
+
+
 def same_answer(one: str, other: str) -> bool:
     """Say whether two texts are the same answer.
 
-    Arguments: two texts; neither needs to be normalised.
+    Arguments: two texts; neither needs to be normalised, and HTML tags and entities are nothing.
     """
+    if "<" in one or "<" in other:
+        one, other = _TAG.sub(" ", one), _TAG.sub(" ", other)
     if normalise(one) == normalise(other):
-        return bool(normalise(one)) or one.strip() == other.strip()
+        return bool(normalise(one)) or bool(one.strip()) and one.strip() == other.strip()
     if key(one) == key(other):
         return bool(key(one))
     parts = listed(one)

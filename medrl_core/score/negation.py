@@ -44,7 +44,7 @@ _NO_DENIAL_BEFORE = frozenset(
 )
 _ENDS = frozenset(
     "but however although though yet whereas while therefore thus hence because since instead "
-    "which sondern aber jedoch sino pero mais mas ma maar но а однако لكن بل".split()
+    "which positive sondern aber jedoch sino pero mais mas ma maar но а однако لكن بل".split()
 )
 _NEW_CLAUSE = frozenset(
     "it this that there the these they we i its rather only so then most more probably likely "
@@ -54,7 +54,7 @@ _TWO_WORDS = {
     ("ruled", "out"), ("rule", "out"), ("rules", "out"), ("ruling", "out"), ("rather", "than"),
     ("other", "than"), ("instead", "of"), ("free", "of"), ("apart", "from"), ("aside", "from"),
     ("opposed", "to"), ("anything", "but"), ("all", "but"), ("everything", "but"), ("any", "but"),
-    ("option", "but"), ("answer", "but"), ("nothing", "but"),
+    ("option", "but"), ("answer", "but"), ("nothing", "but"), ("least", "likely"), ("less", "likely"),
 }  # fmt: skip
 _STOP = re.compile(r"[;!?.]\s|\n|\s-\s|→")  # between two words
 

@@ -48,7 +48,7 @@ from medrl_core.score.markup import (
 )
 from medrl_core.score.matching import is_correct
 from medrl_core.score.negation import State
-from medrl_core.score.words import key, normalise
+from medrl_core.score.words import is_number, key, normalise
 
 if TYPE_CHECKING:
     from medrl_core.data.items import Item
@@ -72,6 +72,11 @@ CONFLICT = Parsed(None, "conflict")
 # ---- a text that is just an answer ---------------------------------------------------------------
 
 _ALONE = re.compile(r"[\s\"(\[<*:,.-]{0,4}([a-z])[\s\")\]>.,:;!?*]{0,5}")
+# "la b", "a letra c": articles and nouns before a letter, in other languages too.
+_BEFORE_ALONE = re.compile(
+    r"(?:(?:a|o|la|el|le|die|der|das|letra|opcao|opcion|loption|lettre|antwort|reponse|respuesta|resposta|"
+    r"buchstabe)\s){1,3}(?=[\"(]?[a-z][\")]?[\s.,;]*$)"
+)
 _LEADING = re.compile(
     r"(?:(?:so|thus|therefore|hence|final|correct|best|most likely|my|the|it|this|that|its|i|think|choose|"
     r"option|choice|letter|answer|diagnosis|is|shows|would be|must be|probably|likely)\b[ :,=]{0,2}){1,9}"
@@ -84,8 +89,9 @@ def _exact(text: str, known: Known) -> str | None:
     if len(text) > known.longest:
         return None
     forms = [text]
-    if lead := _LEADING.match(text):
-        forms.append(text[lead.end() :])
+    for prefix in (_LEADING, _BEFORE_ALONE):
+        if lead := prefix.match(forms[-1]):
+            forms.append(forms[-1][lead.end() :])
     for form in forms:
         if known.letters:
             if (alone := _ALONE.fullmatch(form)) and alone[1] in known.letters:
@@ -217,6 +223,8 @@ def _is_head(reading: Reading, mention: Mention) -> bool:
     """Say whether a named text is meant itself, and is not part of "left hemisphere"."""
     if mention.letter or mention.last + 1 >= len(reading.words.word):
         return True
+    if is_number(reading.words.word[mention.last]):
+        return True  # a count: "2 kidneys"
     gap = reading.text[mention.end : reading.words.start[mention.last + 1]]
     return bool(gap.strip()) or "\n" in gap or not gap or (
         reading.words.word[mention.last + 1] in _GOES_ON
@@ -333,7 +341,7 @@ def _lead(reading: Reading, known: Known) -> _Declared | None:
 
 
 _MARKER = re.compile(r"\(?(?:[a-z]|\d{1,2})[).:]\s")
-_OPTION_LINE = re.compile(r"(?:option )?[\"(\[]{0,2}([a-z])[\")\].:]{1,3}\s")
+_OPTION_LINE = re.compile(r"(?:^|[.;:]\s)(?:option )?[\"(\[]{0,2}([a-z])[\")\].:]{1,3}\s")
 
 
 def _lines(
@@ -360,11 +368,10 @@ def _lines(
         elif (answer := _exact(line, known)) is not None:
             both = bool(known.letters) and bool(_PAIR.match(line))
             whole.append(_Declared(place, answer, "line", both=both))
-        if (option := _OPTION_LINE.match(line)) and option[1] in known.letters:
-            led.add(option[1].upper())
+        led.update(option for option in _OPTION_LINE.findall(line) if option in known.letters)
         announced = line.endswith(":")
         place += len(line) + 1
-    listed = len(led | {one.answer for one in whole}) > 1
+    listed = len(led | {one.answer.lower() for one in whole}) > 1
     lead = None if listed else _lead(reading, known)
     if bare:
         return bare + ([lead] if lead and lead.place == 0 and not bare[0].place == 0 else []), ""
@@ -391,16 +398,18 @@ _DEFINED = re.compile(
     r" (?:is|are|was|were|can|could|may|has|have|refers?|means?|does|do|would|will)\b(?! (?:\w+ly )?(?:seen|"
     r"present|visible|shown|likely|noted|evident|affected|here|there|the answer|found|identified)\b)"
 )
+_IS_BEFORE = re.compile(r"\bis (?:an? |the )?$")
 _OR_BEFORE = re.compile(r"\b(?:or|versus|vs) (?:an? |the )?$")
 
 
 def _mention(reading: Reading, known: Known) -> Parsed | None:
     """Read the one answer that a short text names, or the conclusion of a longer one."""
-    text, words = reading.text, reading.words
+    text = reading.text
     sure = [
         m for m in reading.mentions
         if m.marked and _is_head(reading, m)
-        and (m.letter or m.end - m.start > 3 and not _DEFINED.match(text, m.end))
+        and (m.letter or m.end - m.start > 3 or _IS_BEFORE.search(text, max(0, m.start - 8), m.start))
+        and not (not m.letter and _DEFINED.match(text, m.end))
     ]  # fmt: skip
     if not sure:
         return None
@@ -414,9 +423,9 @@ def _mention(reading: Reading, known: Known) -> Parsed | None:
             return Parsed(found.answer, found.rule or "mention")
     if len(starts) > 1 or "?" in text:
         return None
-    found = _one(reading, known, sure)
     if len(sure) == 1 and _OR_BEFORE.search(text, max(0, sure[0].start - 16), sure[0].start):
         return None  # something else, or this
+    found = _one(reading, known, [m for m in reading.mentions if m.marked])
     return Parsed(found.answer, found.rule or "mention") if found else None
 
 
@@ -525,10 +534,13 @@ def _in_place(raw: str, known: Known, rule: str) -> Parsed:
     return Parsed(other, "tag_other" if rule == "tag" and not known.free else rule)
 
 
+_NOT_WORD = re.compile(r"\W")
+
+
 def _hides(text: str, known: Known) -> bool:
     """Say whether a text changes a known answer: "subacute infarct" acute infarct, "-3" the 3."""
-    squeezed = text.replace(" ", "")
-    if any(len(form) > 3 and form.replace(" ", "") in squeezed for form in known.texts):
+    squeezed = _NOT_WORD.sub("", text)
+    if any(len(form) > 3 and _NOT_WORD.sub("", form) in squeezed for form in known.texts):
         return True
     numbers = re.findall(r"\d+", key(text))
     return any(number in known.keys for number in numbers)

@@ -45,12 +45,12 @@ _GLUED = re.compile(  # "5cm" is "5 cm"
 # "non-malignant" is one word, like "nonmalignant"; so "malignant" is not found in it.
 _SPACED = ("non", "pseudo", "quasi", "semi", "sub")
 _PREFIXES = frozenset(
-    "un pre post anti de dis in im ir il hyper hypo peri para intra inter extra infra supra ultra micro "
+    "a an un pre post anti de dis in im ir il hyper hypo peri para intra inter extra infra supra ultra micro "
     "macro re mis ab near ex half co contra over under mid multi bi uni tri poly retro trans endo epi "
     "meta neo iso dys mal".split()
 ) | set(_SPACED)
 _SPACED_PREFIX = re.compile(rf"\b({'|'.join(_SPACED)})\s(?=[^\W\d_])")
-_LAST_LETTERS = re.compile(r"(?<![^\W_])[^\W\d_]{2,6}$")
+_LAST_LETTERS = re.compile(r"(?<![^\W_])[^\W\d_]{1,6}$")
 _DIGIT = re.compile(r"\d")
 _THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2}(?:,\d{3})+)(?![\d,])")
 _COMMA = re.compile(r"(?<![\d.,])(\d+),(\d+)(?![\d,])")

@@ -23,7 +23,7 @@ _STARTS = re.compile(
     r"[\"(]?(yes|no|yep|yeah|yup|nope|nah)(?=[\s.,;:!)\"-]|$)"
 )
 _ENDS = re.compile(
-    r"(?<!not )(?:\b(?:is|be|are|was|definitely|say|answer|it is)|[=:→,])\s?[\"(]?(yes|no)\b"
+    r"(?<!not )(?:\b(?:is|be|are|was|definitely|say|answer|so|thus|therefore|hence)|[=:→,])\s?[\"(]?(yes|no)\b"
     r"(?=[\")]{0,2}(?:\s?[.,;!\n)]|$| because\b| since\b| as\b))"
 )
 _NOT_AN_ANSWER = re.compile(
