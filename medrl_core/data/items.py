@@ -1,7 +1,4 @@
-"""Items: questions on images, with options or a label set and a gold answer.
-
-`pytest tests/test_items.py` runs this module's tests.
-"""
+"""Items: questions on images, with options or a label set and a gold answer."""
 
 from __future__ import annotations
 
@@ -41,8 +38,9 @@ class Item:
         options: option texts in order A, B, C, ... or None for `open` items.
         label_set: all answers that the item's task knows; the guess floor of an `open` item
             counts them.
-        gold: option letter for `mcq`, answer text for `open`.
-        answer_format: `mcq` or `open`.
+        gold: option letter for `mcq`, else the answer's text.
+        answer_format: `mcq`; `closed` where a set says that its answers are known without being
+            listed (yes or no, classes); else `open`.
         split: `train`, `val` or `test`.
         label: index of the class in the image set, None where there is none.
         synonyms: other spellings of an answer and the answer they stand for.

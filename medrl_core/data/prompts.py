@@ -1,7 +1,4 @@
-"""Prompts and SFT targets: the one place where an item becomes text.
-
-`pytest tests/test_items.py` holds the snapshots: a changed prompt is an explicit change.
-"""
+"""Prompts and SFT targets: the one place where an item becomes text."""
 
 from __future__ import annotations
 
@@ -26,12 +23,17 @@ _RATIONALES = (
 )
 
 
+def reading_of(item: Item) -> str:
+    """How an item's answers are read: `mcq` by letters and options, else `open`, by texts."""
+    return "mcq" if item.answer_format == "mcq" else "open"
+
+
 def user_text(item: Item) -> str:
     """The text of the user's turn: question, options if any, and how to answer."""
     lines = [item.question]
     if item.options:
         lines += [f"{LETTERS[i]}) {option}" for i, option in enumerate(item.options)]
-    return "\n".join([*lines, _ASK[item.answer_format]])
+    return "\n".join([*lines, _ASK[reading_of(item)]])
 
 
 def messages(item: Item) -> list[dict]:
@@ -97,7 +99,7 @@ def to_dataset(items: Sequence[Item], *, with_targets: bool = False, seed: int =
         "options": [list(item.options) if item.options else None for item in items],
         "label_set": [list(item.label_set) for item in items],
         "synonyms": [[list(pair) for pair in item.synonyms.items()] for item in items],
-        "answer_format": [item.answer_format for item in items],
+        "answer_format": [reading_of(item) for item in items],
     }
     if with_targets:
         columns["completion"] = [

@@ -1,10 +1,8 @@
-"""Load any image-text-to-text model by folder or hub id, and name its weights by a hash.
-
-`pytest tests/test_hub.py` runs this module's tests.
-"""
+"""Load any image-text-to-text model by folder or hub id, and name its weights by a hash."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
 
 
-# The file that makes a folder one of a LoRA adapter, and its entry that names the base.
-ADAPTER, _BASE = "adapter_config.json", "base_model_name_or_path"
 # Given with every load. Left to itself, transformers asks whether to run a model's own code, and
 # takes the answer from stdin.
 NO_CODE = {"trust_remote_code": False}
@@ -52,11 +48,11 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
 
     device = device or _device()
     dtype = dtype or _dtype(device)
-    adapter = Path(ref) / ADAPTER
+    adapter = Path(ref) / whole.ADAPTER
     if _is_folder(ref):
         whole.check(Path(ref))
     try:
-        base = json.loads(adapter.read_text())[_BASE] if adapter.is_file() else ref
+        base = base_of(ref) if adapter.is_file() else ref
         if not _is_folder(base):
             base = ask_hub(base)
         own = ref if adapter.is_file() else base
@@ -192,22 +188,36 @@ def refusal(ref: str, error: Exception) -> UserError:
 
 
 def model_hash(ref: str) -> str:
-    """First 16 hex digits of the SHA-256 over the names and bytes of a folder's weight files.
+    """First 16 hex digits of a hash over all that changes a model's answers (`whole.answer_hash`).
 
     Arguments:
-        ref: a folder; a hub id is named by its commit on the hub, looked up in the local cache.
+        ref: a folder, an adapter's with its base; a hub id is named by its commit on the hub,
+            looked up in the local cache as `load` does.
 
     Raises:
-        UserError: the folder holds no safetensors file.
+        UserError: the folder has no safetensors file, or the cache does not have the model.
     """
     if not _is_folder(ref):
-        from huggingface_hub import scan_cache_dir
+        from huggingface_hub import try_to_load_from_cache
 
-        for repo in scan_cache_dir().repos:
-            if repo.repo_id == ref:
-                return max(repo.revisions, key=lambda r: r.last_modified).commit_hash[:16]
+        kept = try_to_load_from_cache(ref, "config.json") if "/" in ref else None
+        if isinstance(kept, str):
+            return Path(kept).parent.name[:16]
         raise UserError(f"model {ref!r} is neither a folder nor in the hub's cache: load it first")
-    return whole.weights_hash(Path(ref))
+    own = whole.answer_hash(Path(ref))
+    if not (Path(ref) / whole.ADAPTER).is_file():
+        return own
+    base = base_of(ref)
+    return hashlib.sha256(f"{own}{model_hash(base)}".encode()).hexdigest()[:16]
+
+
+def base_of(ref: str) -> str:
+    """The base that a folder of an adapter names; a UserError says where it names none."""
+    path = Path(ref) / whole.ADAPTER
+    try:
+        return json.loads(path.read_bytes())[whole.BASE]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} names no {whole.BASE}: get or save the model again") from error
 
 
 def save(model, processor, folder: str | os.PathLike) -> Path:

@@ -1,1 +1,1 @@
-"""Numbers out of answers: reading, matching, Pass@K, intervals, the decision rule; no torch."""
+"""Numbers out of answers: reading, Pass@K, intervals and the decision rule."""

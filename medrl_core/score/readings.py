@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from medrl_core.data.items import LETTERS, Item
+from medrl_core.score.evaluate import parse_item
 from medrl_core.score.markup import last_tag, normalise
 from medrl_core.score.parsing import is_correct
-from medrl_core.measure.sampling import parse_item
 
 OURS = "ours"
 

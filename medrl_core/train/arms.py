@@ -1,7 +1,6 @@
 """The arms of the study: SFT, RL, and SFT then RL, at one budget of training sequences.
 
 A sequence is one SFT target or one sampled completion, so that arms compare at equal budgets.
-`pytest tests/test_arms.py` runs them on a random micro model.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Train a stage in several processes, started by accelerate: data parallel, ZeRO-3 or FSDP2.
 
 `medrl run 04_rl -p launch=ddp` asks for it. One process a GPU; without a GPU the processes of `ddp`
-talk through gloo. `pytest tests/test_launch.py` trains with two.
+talk through gloo.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def config_file(name: str, lora: bool = False, check: bool = True) -> Path:
     if lora and config.distributed_type in ("DEEPSPEED", "FSDP"):
         raise UserError(f"launch {name!r} splits weights, an adapter needs none of it: use ddp")
     if check and config.distributed_type == "DEEPSPEED" and not is_deepspeed_available():
-        raise UserError(f"launch {name!r} needs DeepSpeed: pip install -e '.[gpu]', or use fsdp2")
+        raise UserError(f"launch {name!r} needs DeepSpeed: pip install deepspeed, or use fsdp2")
     return path
 
 

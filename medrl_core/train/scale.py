@@ -1,7 +1,4 @@
-"""How a training is laid out on memory and processes; its objective stays the same.
-
-`pytest tests/test_scale.py` runs this module's tests.
-"""
+"""How a training is laid out on memory and processes; its objective stays the same."""
 
 from __future__ import annotations
 
@@ -73,7 +70,7 @@ class Scale:
         if self.vllm is None:
             return {}
         if importlib.util.find_spec("vllm") is None:
-            raise UserError("vllm is not installed: pip install -e '.[gpu]', or set vllm to null")
+            raise UserError("vllm is not installed: pip install vllm, or set vllm to null")
         return {"use_vllm": True, "vllm_mode": self.vllm}
 
 

@@ -1,0 +1,311 @@
+"""The `medrl` command; heavy imports happen inside commands, so that --help answers at once.
+
+Run: medrl --help.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medrl.commands import data as cli_data
+from medrl.commands import evaluate as cli_evaluate
+from medrl.commands.data import Root, Size
+from medrl.commands.endings import one_line
+from medrl.commands.layers import need
+from medrl_core.errors import UserError
+from medrl_core.score.thresholds import DELTA_GAP, SUPPORT_K, TAU_SUPPORT
+
+app = typer.Typer(
+    help="When does RL help medical VLMs? Run its notebooks, studies and book.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(cli_data.app, name="data")
+app.command()(cli_evaluate.evaluate)
+
+StudyName = Annotated[str, typer.Option("--study", help="study under notebooks/studies, or a path")]
+Only = Annotated[bool, typer.Option("--only", help="just this step, whatever is there already")]
+Edition = Annotated[str, typer.Option(help="of the labs: student or instructor")]
+
+
+@app.command()
+@one_line
+def run(
+    notebook: Annotated[str, typer.Argument(help="e.g. 02_support")],
+    study: StudyName = "micro",
+    p: Annotated[list[str], typer.Option("-p", help="name=value, the value as in YAML")] = [],  # noqa: B006
+    only: Only = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what it would do and need, and do nothing")
+    ] = False,
+) -> None:
+    """Execute one notebook into a run folder; what it needs is made first."""
+    need("study")
+    from medrl.studies import plan
+    from medrl.studies.execution import run, state
+
+    chosen, values = plan.load_study(study), _values(p)
+    if dry_run:
+        from medrl.studies import forecast
+
+        checked = plan.resolve(chosen, notebook, values)
+        would = state(chosen, notebook, checked)
+        print("\n".join(forecast.lines(chosen, notebook, checked, would)))
+    else:
+        print(run(chosen, notebook, values, only))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@one_line
+def study(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="study under notebooks/studies, or a path")],
+) -> None:
+    """Make all runs of a study; what follows -- goes to snakemake, e.g. -- --executor slurm."""
+    need("study")
+    from medrl.studies import plan
+    from medrl.studies.execution import snakemake
+
+    snakemake(plan.load_study(name), ["all"], context.args)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@one_line
+def sweep(
+    context: typer.Context,
+    notebook: Annotated[str, typer.Argument(help="e.g. 02_support")],
+    p: Annotated[list[str], typer.Option("-p", help="name=value,value,... a list in brackets")],
+    study: StudyName = "micro",
+) -> None:
+    """Make a run for each combination of values, then one page that compares them; resumes.
+
+    What follows -- goes to snakemake, as for a study.
+    """
+    need("study")
+    from medrl.studies import plan, sweep
+    if context.args and not context.args[0].startswith("-"):
+        raise UserError(f"{context.args[0]}: values are written -p name=value,value")
+    chosen = plan.load_study(study)
+    page, failed = sweep.make(chosen, sweep.read_words(notebook, p), context.args)
+    print(page)
+    if failed:
+        print(f"medrl: {failed}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command()
+@one_line
+def book(
+    study: StudyName = "micro",
+    edition: Edition = "student",
+    only: Only = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="also as a PDF, by Chromium")] = False,
+) -> None:
+    """Make the runs of a study that are missing or stale, then build the book."""
+    need("book")
+    from medrl.book.build import build_book, find_browser, print_book
+    from medrl.labs.editions import check_edition
+    from medrl.studies import plan
+    from medrl.studies.execution import snakemake
+
+    check_edition(edition)
+    chosen = plan.load_study(study)
+    browser = find_browser() if pdf else ""
+    if only:
+        build_book(chosen, edition)
+    else:
+        snakemake(chosen, ["book"], edition=edition)
+    print(plan.BOOK.resolve())
+    if pdf:
+        print(print_book(browser).resolve())
+
+
+@app.command()
+@one_line
+def labs(
+    out: Annotated[Path, typer.Option(help="folder of the notebooks, inside the clone")],
+    edition: Edition = "student",
+) -> None:
+    """Write the labs as notebooks, with blanks for students or solutions for the instructor."""
+    need("study")
+    from medrl.labs.editions import write
+
+    for path in write(edition, out):
+        print(path)
+
+
+@app.command()
+@one_line
+def record(study: Annotated[str, typer.Argument(help="study whose runs are there")]) -> None:
+    """Keep the results of a study under data/records, for the book."""
+    from medrl.studies import plan, records
+
+    for folder in records.keep(plan.load_study(study)):
+        print(folder)
+
+
+@app.command()
+@one_line
+def pretrain(
+    out: Annotated[str, typer.Option(help="folder of the checkpoint")] = "data/micro-base",
+    seed: Annotated[int, typer.Option(help="seed of everything drawn at random")] = 0,
+) -> None:
+    """Train the micro base model by its recipe."""
+    need("train")
+    from medrl_core.report.base_card import make
+
+    make(out=out, seed=seed)
+
+
+Logs = Annotated[
+    list[Path],
+    typer.Argument(help="logs of any known tool, or folders: see --format", metavar="LOG..."),
+]
+Format = Annotated[
+    str | None, typer.Option("--format", help="of the log; without it its content tells")
+]
+Trust = Annotated[
+    str | None, typer.Option(help="whose verdict counts: stored (the log's) or read (ours)")
+]
+Scorer = Annotated[
+    str | None, typer.Option(help="scorer or column whose verdicts count, where there are several")
+]
+Gold = Annotated[
+    Path | None, typer.Option(help="table of item_id, gold and options, for a log without them")
+]
+GreedyLog = Annotated[
+    Path | None, typer.Option("--greedy", help="log with the greedy answers to the same items")
+]
+Step = Annotated[int | None, typer.Option(help="of a series of training steps (default: its last)")]
+Json = Annotated[Path | None, typer.Option("--json", help="write everything that is said as JSON")]
+
+
+@app.command()
+@one_line
+def score(
+    log: Logs,
+    format: Format = None,
+    greedy: GreedyLog = None,
+    trust: Trust = None,
+    scorer: Scorer = None,
+    gold: Gold = None,
+    step: Step = None,
+    per_item: Annotated[
+        Path | None, typer.Option("--per-item", help="write item_id, n, correct as CSV")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="write a report in one file")] = None,
+    json: Json = None,
+) -> None:
+    """Compute all statistics of logs from their answers, without a model."""
+    from medrl.commands import logs
+
+    how = {"format": format, "trust": trust, "scorer": scorer, "gold": gold}
+    logs.score(log, greedy=greedy, step=step, per_item=per_item, html=html, json_file=json, **how)
+
+
+@app.command()
+@one_line
+def diagnose(
+    log: Logs,
+    format: Format = None,
+    greedy: GreedyLog = None,
+    trust: Trust = None,
+    scorer: Scorer = None,
+    gold: Gold = None,
+    step: Step = None,
+    k: Annotated[
+        int | None, typer.Option("-k", min=1, help=f"K of Pass@K (default {SUPPORT_K} at most)")
+    ] = None,
+    tau_support: Annotated[float, typer.Option(help="excess support that is enough")] = TAU_SUPPORT,
+    delta_gap: Annotated[float, typer.Option(help="Pass@K over Acc@1 to sharpen")] = DELTA_GAP,
+    group: Annotated[int, typer.Option(help="answers a prompt of the RL run")] = 8,
+    steps: Annotated[int, typer.Option(help="steps of the RL run")] = 200,
+    prompts: Annotated[int, typer.Option(help="prompts a step of the RL run")] = 64,
+    json: Json = None,
+) -> None:
+    """Say what to do: bridge with SFT, sharpen with RL, stop, or ask more items.
+
+    And what a run of RL of that size would meet.
+    """
+    from medrl.commands import logs
+
+    how = {"format": format, "trust": trust, "scorer": scorer, "gold": gold}
+    limits = {"tau_support": tau_support, "delta_gap": delta_gap}
+    logs.diagnose(
+        log, k, (steps, prompts, group), greedy=greedy, step=step, json_file=json, **limits, **how
+    )
+
+
+@app.command()
+@one_line
+def compare(
+    a: Annotated[Path, typer.Argument(help="log or folder", metavar="A")],
+    b: Annotated[Path, typer.Argument(help="log or folder on the same items", metavar="B")],
+    format: Format = None,
+    trust: Trust = None,
+    scorer: Scorer = None,
+    gold: Gold = None,
+    json: Json = None,
+) -> None:
+    """Compare two logs item by item: A minus B, and the items that B keeps, loses and gains."""
+    from medrl.commands import logs
+
+    logs.compare(a, b, json_file=json, format=format, trust=trust, scorer=scorer, gold=gold)
+
+
+@app.command()
+@one_line
+def probe(
+    model: Annotated[str, typer.Option(help="folder, hub id, pixels, pca:64, resnet18 ...")],
+    data: Annotated[str, typer.Option(help="image set, e.g. phantom-blood or breastmnist")],
+    root: Root = None,
+    size: Size = 28,
+    allow: Annotated[list[str], typer.Option(help="name whose file may differ")] = [],  # noqa: B006
+    n_train: Annotated[int, typer.Option(min=10, help="training images at most")] = 600,
+    n_test: Annotated[int, typer.Option(min=1, help="test images at most")] = 300,
+    layer: Annotated[str, typer.Option(help="merger or patch")] = "merger",
+    pooling: Annotated[str, typer.Option(help="mean, max or class")] = "mean",
+    seed: Annotated[int, typer.Option(help="seed of phantom images and the bootstrap")] = 0,
+) -> None:
+    """Measure a frozen tower on one image set: linear probe, the paper's probe and kNN."""
+    need("models")
+    from medrl_core.report import tables
+    from medrl_core.vision import axis as vision
+
+    images = vision.load_limited(
+        data, n_train=n_train, n_test=n_test, root=root, size=size, allow=allow, seed=seed
+    )
+    found = vision.probe_once(images, model, layer=layer, pooling=pooling, seed=seed)
+    print(f"{model} on {images.name} ({images.origin}), {found.n.iloc[0]} test images")
+    print(tables.pivot(found, row="metric", column="probe", unit="number").to_string(index=False))
+
+
+@app.command()
+@one_line
+def doctor() -> None:
+    """Check this machine and clone: each line is ok or names a remedy."""
+    from medrl.commands.doctor import findings
+
+    checks = findings()
+    for check in checks:
+        print(check)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+def _values(words: list[str]) -> dict[str, Any]:
+    """Parse name=value words; a value is YAML data, never code."""
+    from medrl.studies import plan
+    from medrl_core import plain
+
+    given = plan.assignments(words)
+    return {name: plain.parse_yaml(text, f"-p {name}={text}") for name, text in given.items()}
+
+
+if __name__ == "__main__":
+    app(prog_name="medrl")

@@ -1,0 +1,1 @@
+"""How the micro base model was made."""
