@@ -4,8 +4,8 @@
     is_correct("two", 2), is_correct("-3", "3")        # (True, False)
 
 The same letter or the same text is right; so are plurals ("kidneys"), number words ("two"), spelt
-units, and lists in another order. A part of a list is wrong, more words are wrong: partial credit is
-in `open_answers`. `pytest tests/score/test_matching.py` runs the tests.
+units, and lists in another order. A part of a list is wrong, more words are wrong: partial credit
+is in `open_answers`. `pytest tests/score/test_matching.py` runs the tests.
 """
 
 from __future__ import annotations

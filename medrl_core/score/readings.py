@@ -13,15 +13,16 @@ import pandas as pd
 
 from medrl_core.data.items import LETTERS, Item
 from medrl_core.score.evaluate import parse_item
-from medrl_core.score.markup import last_tag, normalise
-from medrl_core.score.parsing import is_correct
+from medrl_core.score.folding import fold
+from medrl_core.score.markup import last_tag
+from medrl_core.score.parsing import is_correct, normalise
 
 OURS = "ours"
 
 
 def strict(text: str, item: Item) -> str | None:
     """Read a closed answer tag that holds an answer and nothing else; all else is no answer."""
-    found = last_tag(text)
+    found = last_tag(fold(text))
     if found is None or found[1] != "tag":
         return None
     answer = normalise(found[0])
@@ -39,7 +40,7 @@ def official_order(text: str, item: Item) -> str | None:
     So a sentence in the tag is no answer, and without a tag "A chest X-ray shows ..." is A. Only
     these two habits are known and shown here; for open items it is `strict`.
     """
-    if not item.options or last_tag(text) is not None:
+    if not item.options or last_tag(fold(text)) is not None:
         return strict(text, item)
     letters = LETTERS[: len(item.options)]
     first = re.search(rf"(?<![A-Za-z0-9])[{letters}](?![A-Za-z0-9])", text)
