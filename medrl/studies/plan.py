@@ -22,8 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from medrl.studies import parameter_types, parameters
 from medrl.studies.clone import read_notebook, read_yaml
 from medrl_core import refusal
-from medrl_core.data import own
-from medrl_core.errors import UserError
+from medrl_core.data import benchmarks, medmnist, own
+from medrl_core.data.rows import PINNED
+from medrl_core.errors import UserError, first_three
 from medrl_core.files import sha256
 from medrl_core.models import whole
 
@@ -181,7 +182,8 @@ def assignments(words: list[str]) -> dict[str, str]:
 
 def dependencies(values: parameters.Common) -> list[str]:
     """Return the notebooks whose runs the `run:` references of these parameters name."""
-    matches = (parameter_types.REFERENCE.fullmatch(text) for _, text in _texts_at(values.model_dump()))
+    texts = (text for _, text in _texts_at(values.model_dump()))
+    matches = (parameter_types.REFERENCE.fullmatch(text) for text in texts)
     return sorted({match["notebook"] for match in matches if match})
 
 
@@ -295,6 +297,43 @@ def data_files(values: parameters.Common) -> dict[str, Path]:
     if "benchmarks" in given and (root := values.vqa_root or os.environ.get("VQA_ROOT")):
         add("vqa_root", Path(root), _files_below(Path(root)))
     return dict(sorted(found.items()))
+
+
+def lacking(values: parameters.Common) -> list[str]:
+    """Return what a run would look for on this machine and not find, or refuse; [] if nothing."""
+    given, found = values.model_dump(), []
+    for place, text in _texts_at({name: given.get(name) for name in ("items", "sources")}):
+        if not Path(text).exists() and not PINNED.fullmatch(text):
+            found.append(f"file {text} ({place})")
+    for name in given.get("datasets", []):
+        if not name.endswith("mnist"):
+            continue
+        place = (name, given["root"], given["size"])
+        try:
+            if medmnist.path_of(*place).is_file():
+                medmnist.verify(*place, tuple(given["allow"]))
+            else:
+                found.append(f"file of {name}: medrl data fetch {name} --size {given['size']}")
+        except UserError as error:
+            found.append(str(error))
+    if "benchmarks" in given:
+        try:
+            benchmarks.places(given["benchmarks"], given["vqa_root"], given["sources"])
+        except UserError as error:
+            found.append(str(error))
+    return found
+
+
+def provide(values: parameters.Common) -> None:
+    """Fetch the MedMNIST files that a run needs and are not there, and check what it looks for.
+
+    Raises: UserError, in one line, before anything of the run starts.
+    """
+    for name in getattr(values, "datasets", []):
+        if name.endswith("mnist"):
+            medmnist.fetch(name, values.root, values.size)
+    if missing := lacking(values):
+        raise UserError(f"before anything is made: {first_three(missing, '; ')}")
 
 
 def _inside(path: Path) -> str:
