@@ -38,7 +38,8 @@ def line(place: str, error: dict[str, Any], schema: dict[str, Any]) -> str:
     where = name + "".join(f"[{part}]" for part in inside)
     words = allowed(schema["properties"][name])
     value = repr(error["input"])[:200]
-    return f"{place}: {where} = {value} is refused ({_said(error)}); allowed: {words}"
+    listed = f"; write {name}=[{error['input']}]"[:200] if error["type"] == "list_type" else ""
+    return f"{place}: {where} = {value} is refused ({_said(error)}); allowed: {words}{listed}"
 
 
 def first(error: ValidationError) -> str:

@@ -20,6 +20,8 @@ Dataset = Literal[
     "breastmnist", "bloodmnist", "tissuemnist", "organamnist", "organcmnist", "organsmnist",
 ]  # fmt: skip
 Benchmark = Literal["PMC-VQA", "MMMU-medical", "MedXpertQA-MM", "PathVQA", "SLAKE", "VQA-RAD"]
+# One of these, or a name of your own that `sources` has.
+BenchmarkName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 AnswerFormat = Literal["open", "mcq"]
 Arm = Literal["rl", "sft", "sft_rl", "rl_grpo", "sft_rl_grpo"]
 Objective = Literal["grpo", "dr_grpo", "dapo", "gspo", "rloo", "care", "passk"]

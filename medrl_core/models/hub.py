@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -52,7 +51,7 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
     if _is_folder(ref):
         whole.check(Path(ref))
     try:
-        base = base_of(ref) if adapter.is_file() else ref
+        base = whole.base_of(Path(ref)) if adapter.is_file() else ref
         if not _is_folder(base):
             base = ask_hub(base)
         own = ref if adapter.is_file() else base
@@ -207,17 +206,8 @@ def model_hash(ref: str) -> str:
     own = whole.answer_hash(Path(ref))
     if not (Path(ref) / whole.ADAPTER).is_file():
         return own
-    base = base_of(ref)
+    base = whole.base_of(Path(ref))
     return hashlib.sha256(f"{own}{model_hash(base)}".encode()).hexdigest()[:16]
-
-
-def base_of(ref: str) -> str:
-    """The base that a folder of an adapter names; a UserError says where it names none."""
-    path = Path(ref) / whole.ADAPTER
-    try:
-        return json.loads(path.read_bytes())[whole.BASE]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} names no {whole.BASE}: get or save the model again") from error
 
 
 def save(model, processor, folder: str | os.PathLike) -> Path:

@@ -205,13 +205,15 @@ def train(
         twentieth of the steps; `sampled_tokens` of the last row is what was spent.
 
     Raises:
-        UserError: unknown objective, no items, not one of steps and tokens, sizes that do not fit,
-            a loss or reward that is not finite, no signal for too long, or no memory.
+        UserError: unknown objective, no items, some of them without a picture, not one of steps and
+            tokens, sizes that do not fit, a loss or reward that is not finite, no signal for too
+            long, or no memory.
     """
     if objective not in OBJECTIVES:
         raise UserError(f"objective {objective!r} is unknown: use one of {', '.join(OBJECTIVES)}")
     if not items:
         raise UserError("RL needs at least one training item: none was given")
+    guards.check_pictures(items, label)
     if completions_per_step % num_generations:
         raise UserError(
             f"completions_per_step {completions_per_step} must be a multiple of num_generations "

@@ -6,13 +6,14 @@ Mixed into TRL's trainers. Each stop is one line with the step; the batch is wri
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from medrl_core.errors import UserError
+from medrl_core.data.items import Item
+from medrl_core.errors import UserError, first_three
 from medrl_core.models.micro import TAG_TOKENS
 
 # No group of study micro (40 steps) can stop by this; the official run takes about a thousand.
@@ -25,6 +26,16 @@ def _text(turns) -> str:
     if isinstance(content, str):
         return content
     return "".join(part["text"] for part in content if part["type"] == "text")
+
+
+def check_pictures(items: Sequence[Item], label: str) -> None:
+    """Refuse items of which some have pictures and some none: TRL batches one kind alone."""
+    without = [item.item_id for item in items if not item.images]
+    if 0 < len(without) < len(items):
+        raise UserError(
+            f"{label}: {len(without)} of {len(items)} items have no picture "
+            f"({first_three(without)}): train on one kind at a time"
+        )
 
 
 class Guarded:

@@ -18,6 +18,7 @@ from medrl_core.train import guards, progress
 from medrl_core.train.checkpoints import Checkpoints, run
 from medrl_core.train.guards import Guarded
 from medrl_core.train.scale import Scale, widen
+from medrl_core.train.targets import targets
 
 
 class PlainSFTTrainer(Guarded, SFTTrainer):
@@ -110,10 +111,12 @@ def train(
         has `eval_loss` and no `loss`.
 
     Raises:
-        UserError: no items, a loss that is not finite, or no memory.
+        UserError: no items, items of which some have no picture or a target that is not read as
+            its gold answer, a loss that is not finite, or no memory.
     """
     if not items:
         raise UserError("SFT needs at least one training item: none was given")
+    guards.check_pictures(items, label)
     if steps == 0:
         return model, []
     scale = scale or Scale()
@@ -142,8 +145,8 @@ def train(
             data_seed=seed,
             dataloader_num_workers=0,
         ),
-        train_dataset=to_dataset(items, with_targets=True, seed=seed),
-        eval_dataset=to_dataset(validation, with_targets=True, seed=seed) if validation else None,
+        train_dataset=to_dataset(items, targets(items, seed)),
+        eval_dataset=to_dataset(validation, targets(validation, seed)) if validation else None,
         processing_class=processor,
         peft_config=lora_config() if lora else None,
         label=label,
