@@ -257,20 +257,22 @@ def module_files(names: set[str]) -> list[Path]:
         raise LookupError(f"no module {', '.join(sorted(lost))}: a list of modules is out of date")
     roots = names & graph.modules
     modules = roots.union(*(graph.find_upstream_modules(name) for name in roots))
-    files = (Path(importlib.util.find_spec(name).origin) for name in modules)
+    found = (importlib.util.find_spec(name) for name in modules)
+    files = (one.origin for one in found if one and one.origin)
     return sorted(Path(os.path.relpath(path)) for path in files)
 
 
 def data_files(values: parameters.Common) -> list[Path]:
     """Return the files that parameters name: files and folders that exist, and MedMNIST files."""
+    named = values.model_dump()
     given = values.model_dump(exclude={"study", "root", "vqa_root"})
     files = {file for text in _texts(given) for file in _files_below(Path(text))}
     if "datasets" in given:
-        root = values.root or os.environ.get("MEDMNIST_ROOT") or os.path.expanduser("~/.medmnist")
-        suffix = "" if values.size == 28 else f"_{values.size}"
-        named = (Path(root) / f"{dataset}{suffix}.npz" for dataset in values.datasets)
-        files.update(path for path in named if path.is_file())
-    if "benchmarks" in given and (root := values.vqa_root or os.environ.get("VQA_ROOT")):
+        root = named["root"] or os.environ.get("MEDMNIST_ROOT") or os.path.expanduser("~/.medmnist")
+        suffix = "" if named["size"] == 28 else f"_{named['size']}"
+        images = (Path(root) / f"{dataset}{suffix}.npz" for dataset in named["datasets"])
+        files.update(path for path in images if path.is_file())
+    if "benchmarks" in given and (root := named["vqa_root"] or os.environ.get("VQA_ROOT")):
         files.update(_files_below(Path(root)))
     return sorted(files)
 
