@@ -28,41 +28,46 @@ from medrl_core.score.words import (
     split,
 )
 
+_DENIALS = (("no",), ("none",), ("not",))
+_ENDS_LETTER = tuple('.,;:!?()[]/"&-→<\n+')
 CLASH = "\0clash"  # named where letter and text are of different options
 UNNAMED = "\0"  # starts what no answer names by itself: the "DR" of the label "no DR"
 
 # Labels that deny: "no DR" is what a text says that denies "DR".
 _DENYING_LABEL = re.compile(
-    r"(?:no|not|without|non|absence of|absent|negative for|free of|lack of|no (?:sign|signs|evidence)"
+    r"(?:no|not|without|non|absence of|absent|negative for|free of|lack of|no (?:sign|signs|"
+    r"evidence)"
     r" of|kein|keine|sin|sans|pas de|sem) (?P<a>.+)|(?P<b>.+) (?:absent|negative|free|not present|"
     r"not seen)|non(?P<c>\w{4,}.*)"
 )
 _MARKING = frozenset(
-    "option options choice letter answer alternative opcion opcao alternativa letra lettre buchstabe "
-    "antwort reponse respuesta resposta opzione optie вариант".split()
+    "option options choice letter answer alternative opcion opcao alternativa letra lettre "
+    "buchstabe antwort reponse respuesta resposta opzione optie вариант".split()
 )
 _LETTER_AFTER = frozenset(
-    "is are isnt was seems appears looks or and nor because since as due for rather not but over instead "
-    "would could can cannot must has fits with given here should best und oder ist y o es et ou est e "
-    "sondern sino mais".split()
+    "is are isnt was seems appears looks or and nor because since as due for rather not but over "
+    "instead would could can cannot must has fits with given here should best und oder ist y o "
+    "es et ou est e sondern sino mais".split()
 )
 _WORD_AFTER = frozenset(
-    "or and nor because since is isnt seems but rather not instead sino sondern mais mas oder und".split()
+    "or and nor because since is isnt seems but rather not instead sino sondern mais mas oder "
+    "und".split()
 )
 _LETTER_BEFORE = frozenset(
-    "is be are was its answer option options choice letter choose chose pick picked select selected say "
-    "think believe guess with for to than not nor neither or and but so therefore hence thus probably "
-    "likely definitely either both of that as isnt cant cannot correct incorrect wrong it exclude "
-    "excluded eliminate except out by opt go ist nicht oder und es no o y est pas ou et e nao lautet la "
-    "der die sino sondern mais mas pero aber но opcion letra buchstabe lettre antwort then best final "
-    "是 为 為 选 選 项 項 案 は 解 」".split()
+    "is be are was its answer option options choice letter choose chose pick picked select "
+    "selected say think believe guess with for to than not nor neither or and but so therefore "
+    "hence thus probably likely definitely either both of that as isnt cant cannot correct "
+    "incorrect wrong it exclude excluded eliminate except out by opt go ist nicht oder und es no "
+    "o y est pas ou et e nao lautet la der die sino sondern mais mas pero aber но opcion letra "
+    "buchstabe lettre antwort then best final 是 为 為 选 選 项 項 案 は 解 」".split()
 )
 _COUNT_AFTER = frozenset(
-    "and or is are was were because since as in on at here with but not so due for which that".split()
+    "and or is are was were because since as in on at here with but not so due for which "
+    "that".split()
 )
 _COUNT_BEFORE = frozenset(
-    "than least most over under above below about approximately approx around nearly almost roughly "
-    "minus plus negative to exceeding between from until circa beyond".split()
+    "than least most over under above below about approximately approx around nearly almost "
+    "roughly minus plus negative to exceeding between from until circa beyond".split()
 )
 
 
@@ -109,9 +114,7 @@ class Reading(NamedTuple):
 
 
 @lru_cache(maxsize=16384)
-def known_answers(
-    free: bool, letters: str, pairs: tuple[tuple[str, str], ...]
-) -> Known:
+def known_answers(free: bool, letters: str, pairs: tuple[tuple[str, str], ...]) -> Known:
     """Prepare the answers of an item.
 
     Arguments:
@@ -135,7 +138,10 @@ def known_answers(
         if len(owners[key(form)]) == 1
     }  # fmt: skip
     yes_no = (texts["yes"], texts["no"]) if {"yes", "no"} <= texts.keys() else None
-    terms = {form: answer for form, answer in texts.items() if not (yes_no and form in ("yes", "no"))}
+    terms = {
+        form: answer for form, answer in texts.items()
+        if not (yes_no and form in ("yes", "no"))
+    }  # fmt: skip
     denied: dict[str, str] = {}
     graded = set()
     for form, answer in texts.items():
@@ -155,9 +161,7 @@ def known_answers(
         entries.sort(key=lambda entry: -len(entry[0]))
     # Longest text that can be just an answer: with markup, "so the correct answer is", a letter.
     longest = 2 * max((len(text) for text, _ in pairs), default=0) + 50
-    return Known(
-        free, letters, texts, keys, starts, denied, frozenset(graded), yes_no, longest
-    )
+    return Known(free, letters, texts, keys, starts, denied, frozenset(graded), yes_no, longest)
 
 
 def exact(text: str, known: Known) -> str | None:
@@ -215,51 +219,61 @@ def _text_at(
         numbers = is_number(terms[0]) or is_number(terms[-1])
         if numbers and not _is_count(text, words, place, last):
             continue
-        if terms in (("no",), ("none",), ("not",)) and text[end : end + 1] not in (".", ",", ";", "", "\n"):
-            continue
+        if terms in _DENIALS and text[end : end + 1] not in (".", ",", ";", "", "\n"):
+            continue  # "no mass" does not name the label "no"
         return Mention(answer, place, last, start, end, False, True)
     return None
 
 
+_STARTS_CLAUSE = re.compile(r"[.;:!?\n,→=]\s?[\"(\[]?$|\s-\s$|[(\[]$|/\s?$|&\s?$")
+
+
 def _letter_at(text: str, words: Words, place: int, letters: str) -> Mention | None:
-    """Find an option's letter: "(c)", "option c", or one alone where the sentence has room for it."""
+    """Find an option's letter: "(c)", "option c", or one alone where a sentence has room for it."""
     word, start, end = words.word[place], words.start[place], words.end[place]
     before, after = text[start - 1 : start], text[end : end + 1]
+    more = place + 1 < len(words.word)
     gap_before = text[words.end[place - 1] : start] if place else text[:start]
-    gap_after = text[end : words.start[place + 1]] if place + 1 < len(words.word) else text[end:]
+    gap_after = text[end : words.start[place + 1]] if more else text[end:]
     previous = words.word[place - 1] if place else ""
-    following = words.word[place + 1] if place + 1 < len(words.word) else ""
+    following = words.word[place + 1] if more else ""
     if before.isalnum() and before.isascii() or after.isalnum() and after.isascii():
         return None
-    answer = word.upper()
+    sure = Mention(word.upper(), place, place, start, end, True, True)
     if before + after in ("()", "[]", '""', "<>", "「」"):
-        return Mention(answer, place, place, start, end, True, True)
-    if gap_after[:1] == "-" and gap_after == "-" or gap_before == "-":
+        return sure
+    if gap_after == "-" or gap_before == "-":
         return None  # "b-cell"
-    other_letter = len(following) == 1 and following.isalpha() and following.isascii()
-    if other_letter and gap_after in (".", "/", "&", " ", " & ", ". ") and not (
-        gap_after in ("/", " & ", "&") and following in letters
-    ):
+    listed = gap_after in ("/", " & ", "&") and following in letters
+    if _is_letter(following) and gap_after in (".", "/", "&", " ", " & ", ". ") and not listed:
         return None  # "a.m.", "a/p", "c t"
-    if len(previous) == 1 and previous.isalpha() and previous.isascii() and gap_before in (".", " ", ". "):
+    if _is_letter(previous) and gap_before in (".", " ", ". "):
         return None
     is_word = word in "ai"
-    room = not following or following in (_WORD_AFTER if is_word else _LETTER_AFTER)
-    room = room or gap_after.lstrip()[:1] in tuple('.,;:!?()[]/"&-→<\n+') and bool(gap_after.strip())
-    room = room or (following > "\u2fff")
-    if "\n" in gap_after:
-        room = True
+    room = (
+        not following
+        or following in (_WORD_AFTER if is_word else _LETTER_AFTER)
+        or following > "\u2fff"
+        or "\n" in gap_after
+        or gap_after.lstrip()[:1] in _ENDS_LETTER
+        and bool(gap_after.strip())
+    )
     if not room:
         return None
-    if previous in _MARKING and len(gap_before) < 4 and not (previous == "answer" and is_word and following):
-        return Mention(answer, place, place, start, end, True, True)
-    at_start = not place or bool(re.search(r"[.;:!?\n,→=]\s?[\"(\[]?$|\s-\s$|[(\[]$|/\s?$|&\s?$", gap_before))
-    if at_start or previous in _LETTER_BEFORE or previous > "\u2fff":
-        return Mention(answer, place, place, start, end, True, False)
+    asks = previous == "answer" and is_word and following  # "answer a question"
+    if previous in _MARKING and len(gap_before) < 4 and not asks:
+        return sure
+    starts = not place or bool(_STARTS_CLAUSE.search(gap_before))
+    if starts or previous in _LETTER_BEFORE or previous > "\u2fff":
+        return sure._replace(marked=False)
     return None
 
 
-_JOINED = re.compile(r"[)\].:,\"]{0,3}\s?-?\s?(?:an?\s|the\s)?[\"(\[]?")
+def _is_letter(word: str) -> bool:
+    return len(word) == 1 and word.isalpha() and word.isascii()
+
+
+_JOINED = re.compile(r"[)\].:,\"]{0,3}\s?-?\s?(?:of\s)?(?:an?\s|the\s)?[\"(\[]?")
 
 
 def _merged(text: str, found: list[Mention]) -> list[Mention]:
@@ -269,7 +283,7 @@ def _merged(text: str, found: list[Mention]) -> list[Mention]:
         if merged and merged[-1].letter != mention.letter:
             last = merged[-1]
             gap = text[last.end : mention.start]
-            beside = len(gap) < 8 and "\n" not in gap and bool(_JOINED.fullmatch(gap))
+            beside = len(gap) < 12 and "\n" not in gap and bool(_JOINED.fullmatch(gap))
             if mention.letter:  # "effusion (b)"
                 beside = beside and gap[-1:] in "([" and gap[-1:] != ""
             else:
@@ -308,3 +322,47 @@ def read(text: str, known: Known) -> Reading:
     return Reading(
         text, words, [m._replace(state=state) for m, state in zip(found, said, strict=True)]
     )
+
+
+# ---- the one answer that mentions claim
+
+
+class Parsed(NamedTuple):
+    """What `parse` found: the answer, or None, and the name of the rule."""
+
+    answer: str | None
+    rule: str
+
+
+_DIRECTLY = re.compile(
+    r"\b(?:no|not|without|absence of|absent|negative for|free of|lack of|kein\w*|sin|sans|"
+    r"sem)(?: (?:any|obvious|evidence|signs?|of|visible|clear|apparent|definite|the|an?))* $"
+    r"|(?:^|[.,;:!\n] ?)(?:the |any )?$"
+)
+
+
+def _denied_labels(reading: Reading, known: Known, denied: Sequence[Mention]) -> set[str]:
+    """Give the labels that say what a text denies: "no sign of DR" says "no DR"."""
+    found = set()
+    for mention in denied:
+        label = known.denied.get(mention.answer)
+        start = mention.start
+        near = reading.text[max(0, start - 60) : start]
+        if label and (mention.answer not in known.graded or _DIRECTLY.search(near)):
+            found.add(label)
+    return found
+
+
+def claimed_answer(reading: Reading, known: Known, mentions: Sequence[Mention]) -> Parsed | None:
+    """Give the one answer that mentions claim, "conflict" for several, None for none."""
+    if any(mention.answer == CLASH for mention in mentions):
+        return Parsed(None, "conflict")
+    named = [mention for mention in mentions if mention.answer[:1] != UNNAMED]
+    claimed = {mention.answer for mention in named if mention.state is State.CLAIMED}
+    denied = [mention for mention in mentions if mention.state is State.DENIED]
+    if claimed & {mention.answer for mention in denied}:
+        return Parsed(None, "conflict")
+    claimed |= _denied_labels(reading, known, denied)
+    if len(claimed) > 1:
+        return Parsed(None, "conflict")
+    return Parsed(claimed.pop(), "") if claimed else None

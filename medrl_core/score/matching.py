@@ -4,8 +4,8 @@
     is_correct("two", 2), is_correct("-3", "3")        # (True, False)
 
 The same letter or the same text is right; so are plurals ("kidneys"), number words ("two"), spelt
-units, and lists in another order. A part of a list is wrong, more words are wrong: partial credit is
-in `open_answers`. `pytest tests/score/test_matching.py` runs the tests.
+units, and lists in another order. A part of a list is wrong, more words are wrong: partial credit
+is in `open_answers`. `pytest tests/score/test_matching.py` runs the tests.
 """
 
 from __future__ import annotations
@@ -44,13 +44,18 @@ def listed(text: str) -> frozenset[str]:
     return frozenset(part for part in parts if part)
 
 
+_TAG = re.compile(r"</?[a-zA-Z]{1,10}\s?/?>")
+
+
 def same_answer(one: str, other: str) -> bool:
     """Say whether two texts are the same answer.
 
-    Arguments: two texts; neither needs to be normalised.
+    Arguments: two texts; neither needs to be normalised, and HTML tags and entities are nothing.
     """
+    if "<" in one or "<" in other:
+        one, other = _TAG.sub(" ", one), _TAG.sub(" ", other)
     if normalise(one) == normalise(other):
-        return bool(normalise(one)) or one.strip() == other.strip()
+        return bool(normalise(one)) or bool(one.strip()) and one.strip() == other.strip()
     if key(one) == key(other):
         return bool(key(one))
     parts = listed(one)

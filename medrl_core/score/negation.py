@@ -27,24 +27,26 @@ _DENIALS = frozenset(
     "no not never nor neither cannot isnt arent wasnt werent cant couldnt doesnt dont didnt wont "
     "wouldnt shouldnt hasnt havent without unlike except excepting excluding excludes exclude "
     "excluded absence absent lack lacks lacking incorrect wrong false eliminate eliminates "
-    "eliminated eliminating discard discards discarded reject rejects rejected deny denies denied "
-    "dismiss dismisses dismissed nothing none nobody hardly barely unlikely untrue negative sans doubt "
-    "kein keine keinen keiner keines keinem nicht ohne weder noch ningun ninguna ninguno sin nunca "
-    "tampoco ni nest pas aucun aucune jamais nao nem nenhum nenhuma sem nessun nessuna senza geen "
-    "niet zonder не нет без ليس ليست لا بدون غير لم".split()
+    "eliminated eliminating discard discards discarded reject rejects rejected deny denies "
+    "denied dismiss dismisses dismissed nothing none nobody hardly barely unlikely untrue "
+    "negative sans doubt kein keine keinen keiner keines keinem nicht ohne weder noch ningun "
+    "ninguna ninguno sin nunca tampoco ni nest pas aucun aucune jamais nao nem nenhum nenhuma "
+    "sem nessun nessuna senza geen niet zonder не нет без ليس ليست لا بدون غير لم".split()
 )
 # After "is" they deny what came before: "A is wrong, B is right"; else what follows: "wrong: A".
 _BOTH_WAYS = frozenset(
-    "wrong incorrect false excluded absent eliminated discarded rejected dismissed denied unlikely "
-    "untrue negative out".split()
+    "wrong incorrect false excluded absent eliminated discarded rejected dismissed denied "
+    "unlikely untrue negative out".split()
 )
-_COPULAS = frozenset("can is are was were be been being seems looks appears seem look appear".split())
+_COPULAS = frozenset(
+    "can is are was were be been being seems looks appears seem look appear".split()
+)
 _NO_DENIAL_BEFORE = frozenset(
     "only just merely simply doubt question wonder surprisingly necessarily".split()
 )
 _ENDS = frozenset(
     "but however although though yet whereas while therefore thus hence because since instead "
-    "which sondern aber jedoch sino pero mais mas ma maar но а однако لكن بل".split()
+    "which positive sondern aber jedoch sino pero mais mas ma maar но а однако لكن بل".split()
 )
 _NEW_CLAUSE = frozenset(
     "it this that there the these they we i its rather only so then most more probably likely "
@@ -55,6 +57,7 @@ _TWO_WORDS = {
     ("other", "than"), ("instead", "of"), ("free", "of"), ("apart", "from"), ("aside", "from"),
     ("opposed", "to"), ("anything", "but"), ("all", "but"), ("everything", "but"), ("any", "but"),
     ("option", "but"), ("answer", "but"), ("nothing", "but"),
+    ("least", "likely"), ("less", "likely"),
 }  # fmt: skip
 _STOP = re.compile(r"[;!?.]\s|\n|\s-\s|→")  # between two words
 
@@ -75,18 +78,18 @@ _BE = (
 )
 _AFTER = re.compile(
     r"[)\]\"]{0,2}(?: ?\([a-z0-9 ]{1,12}\))?(?:"
-    rf" {_BE} (?:(?:\w{{2,15}}ly|be|been|to|also|therefore|most|very|quite|so|thus|an?|the|considered|"
-    rf"currently|still|just|simply|ne) ){{0,4}}{_DENYING}\b(?! (?:only|just|merely)\b)"
-    r"| (?:isnt|arent|wasnt|werent|cannot|cant|couldnt|doesnt|dont|didnt|hasnt|wont|wouldnt|shouldnt|"
-    r"nest pas)\b"
+    rf" {_BE} (?:(?:\w{{2,15}}ly|be|been|to|also|therefore|most|very|quite|so|thus|an?|the|"
+    rf"considered|currently|still|just|simply|ne) ){{0,4}}{_DENYING}\b(?! (?:only|just|merely)\b)"
+    r"| (?:isnt|arent|wasnt|werent|cannot|cant|couldnt|doesnt|dont|didnt|hasnt|wont|wouldnt|"
+    r"shouldnt|nest pas)\b"
     rf"| (?:not|never|nowhere) (?:be |been |clearly |really )?{_SEEN}\b"
     r"| (?:can|could|may) (?:safely |now |be |also )*(?:ruled out|excluded|dismissed|eliminated)\b"
     r"|(?: |: ?| - | \(|\? )(?:wrong|incorrect|false|absent|excluded|ruled out|unlikely|eliminated|"
     r"negative|none|no)(?=[).,;!\n]|$)"
     r"| (?:absent|excluded|ruled out|unlikely|eliminated|no es|nao e)\b"
-    r"| ?(?:被)?(?:排除|不成立|可能性(?:小|不大|低)|阴性|陰性|(?:是)?(?:错|錯|不正确|不正確|不对|不對)|"
-    r"(?:で|て)は(?:ない|なく|ありません)|じゃない|は?(?:ない|なし|ありません|否定)|(?:を|は)認めない|が(?:ない|なし)|"
-    r"は(?:誤り|間違い|除外))"
+    r"| ?(?:被)?(?:排除|不成立|可能性(?:小|不大|低)|阴性|陰性|(?:是)?(?:错|錯|不正确|不正確|不对|"
+    r"不對)|(?:で|て)は(?:ない|なく|ありません)|じゃない|は?(?:ない|なし|ありません|否定)|(?:を|"
+    r"は)認めない|が(?:ない|なし)|は(?:誤り|間違い|除外))"
     r"| ?(?:아니|없|제외)"
     r")"
 )
@@ -101,13 +104,16 @@ _AFFIRMED = re.compile(
     r"|[)\]\"]{0,2} instead\b(?! of)|[)\]\"]{0,2} is(?=[.,;!]|$)"
 )
 _CJK_BEFORE = re.compile(
-    r"(?:没有|沒有|没|沒|無|无|不是|并非|並非|非|未见|未見|未|否认|否認|排除|除外|不考虑|不考慮|不选|不選|不)"
-    r"(?:明显|明顯|任何|急性|证据|證據|显示|見|见|看到|发现|發現|可见|的|选|選|项|項| ){0,4}[「\"(]?$"
+    r"(?:没有|沒有|没|沒|無|无|不是|并非|並非|非|未见|未見|未|否认|否認|排除|除外|不考虑|不考慮|"
+    r"不选|不選|不)"
+    r"(?:明显|明顯|任何|急性|证据|證據|显示|見|见|看到|发现|發現|可见|的|选|選|项|項|"
+    r" ){0,4}[「\"(]?$"
 )
 _CONNECTED = re.compile(
-    r"[\")\]]?(?:\s?[,/&+]\s?(?:(?:and|or|nor|und|oder|y|o|et|ou|e)\s)?|\s(?:and|or|nor|und|oder|y|o|"
-    r"et|ou|e|noch|ni|nem)\s|\s?[、和与與或及や]\s?)(?:(?:option|options|choice|letter|the|an?|any|also|"
-    r"possible|acute|large|small|other)\s){0,2}[\"(\[]?"
+    r"[\")\]]?(?:\s?[,/&+]\s?(?:(?:and|or|nor|und|oder|y|o|et|ou|e)\s)?|\s(?:and|or|nor|und|oder|y|"
+    r"o|"
+    r"et|ou|e|noch|ni|nem)\s|\s?[、和与與或及や]\s?)(?:(?:option|options|choice|letter|the|an?|any|"
+    r"also|possible|acute|large|small|other)\s){0,2}[\"(\[]?"
 )
 
 
@@ -118,7 +124,7 @@ def _before(text: str, words: Words, place: int) -> State:
         word, after = words.word[i], words.word[i + 1]
         if i == place - 1 and words.word[i] == "not" and gap[:1] == " ":
             return State.DENIED
-        comma = "," in gap
+        comma = "," in gap and gap[:1] != " "
         if gap != " " and not comma and _STOP.search(gap):
             break
         if comma and after in _NEW_CLAUSE:
@@ -142,15 +148,16 @@ def _before(text: str, words: Words, place: int) -> State:
                 continue
             if word == "doubt" and before in _DENIALS or word in _BOTH_WAYS and gap[:1] in ")]":
                 break
-            if word.startswith("exclud") and {before, words.word[i - 2] if i > 1 else ""} & _DENIALS:
+            earlier = words.word[i - 2] if i > 1 else ""
+            if word.startswith("exclud") and {before, earlier} & _DENIALS:
                 return State.UNCLEAR
             return State.DENIED
         if word in _ENDS and not (word == "instead" and after == "of"):
             break
     start = words.start[place]
-    if start and text[start - 1] > "\u2fff" or start > 1 and text[start - 2] > "\u2fff":
-        if _CJK_BEFORE.search(text, max(0, start - 14), start):
-            return State.DENIED
+    cjk = max(text[max(0, start - 2) : start], default="") > "\u2fff"
+    if cjk and _CJK_BEFORE.search(text, max(0, start - 14), start):
+        return State.DENIED
     return State.CLAIMED
 
 
@@ -181,7 +188,7 @@ def states(text: str, words: Words, spans: Sequence[tuple[int, int]]) -> list[St
                 break
             if gap.strip() == "," and words.word[spans[stop][0]] > "\u2fff":
                 break  # Chinese lists have another comma
-            only_commas &= gap.strip() in (",", ", \"")
+            only_commas &= gap.strip() in (",", ', "')
             stop += 1
         size = stop - start
         end = words.end[spans[stop - 1][1]]
@@ -191,7 +198,10 @@ def states(text: str, words: Words, spans: Sequence[tuple[int, int]]) -> list[St
             last = State.UNCLEAR
         elif _AFTER.match(text, end):
             last = State.DENIED
-        elif before is State.DENIED and only_commas and _affirmed(text, words, spans[stop - 1], end):
+        elif (
+            before is State.DENIED and only_commas
+            and _affirmed(text, words, spans[stop - 1], end)
+        ):  # fmt: skip
             last = State.CLAIMED
         others = before if only_commas or last is before else last
         found += [others] * (size - 1) + [last]

@@ -28,24 +28,13 @@ from __future__ import annotations
 
 import re
 import string
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
 
 from medrl_core.score import yes_no
-from medrl_core.score.cues import ALL, RIGHT_AFTER, SPOILED, STOP, cues, last_revision
+from medrl_core.score.bare_answers import bare_answer, free_answer
 from medrl_core.score.folding import fold
-from medrl_core.score.known import (
-    CLASH,
-    UNNAMED,
-    Known,
-    Mention,
-    Reading,
-    exact,
-    known_answers,
-    read,
-)
+from medrl_core.score.known import Known, Parsed, Reading, claimed_answer, known_answers, read
 from medrl_core.score.markup import (
     END_THINK,
     THINK,
@@ -56,93 +45,13 @@ from medrl_core.score.markup import (
     without_special,
 )
 from medrl_core.score.matching import is_correct
-from medrl_core.score.negation import State
+from medrl_core.score.prose import CONFLICT, agreed, clashes, declared_by_cues, prose_answer
 from medrl_core.score.words import key, normalise
 
-if TYPE_CHECKING:
-    from medrl_core.data.items import Item
-
-__all__ = ["TAG_RULES", "Parsed", "format_ok", "is_correct", "normalise", "parse", "parse_item"]
+__all__ = ["TAG_RULES", "Parsed", "format_ok", "is_correct", "normalise", "parse"]
 
 # Rules that found a closed answer tag with an answer in it; all others are format failures.
 TAG_RULES = frozenset({"tag", "tag_sentence", "tag_other"})
-
-
-class Parsed(NamedTuple):
-    """What `parse` found: the answer, or None, and the name of the rule."""
-
-    answer: str | None
-    rule: str
-
-
-CONFLICT = Parsed(None, "conflict")
-
-
-# ---- a text that is just an answer ---------------------------------------------------------------
-
-_ALONE = re.compile(r"[\s\"(\[<*:,.-]{0,4}([a-z])[\s\")\]>.,:;!?*]{0,5}")
-_LEADING = re.compile(
-    r"(?:(?:so|thus|therefore|hence|final|correct|best|most likely|my|the|it|this|that|its|i|think|choose|"
-    r"option|choice|letter|answer|diagnosis|is|shows|would be|must be|probably|likely)\b[ :,=]{0,2}){1,9}"
-)
-_PAIR = re.compile(r"[\s\"(\[<]{0,3}([a-z])([\")\]>.:,]{1,3}| ?[-/=] ?| (?=[\"(])| )\s?(.*)", re.DOTALL)
-
-
-def _exact(text: str, known: Known) -> str | None:
-    """Read a text that is nothing but an answer: "c", "(c)", "c. effusion", "effusion"."""
-    if len(text) > known.longest:
-        return None
-    forms = [text]
-    if lead := _LEADING.match(text):
-        forms.append(text[lead.end() :])
-    for form in forms:
-        if known.letters:
-            if (alone := _ALONE.fullmatch(form)) and alone[1] in known.letters:
-                return alone[1].upper()
-            if (pair := _PAIR.fullmatch(form)) and pair[1] in known.letters:
-                if exact(pair[3], known) == pair[1].upper():
-                    return pair[1].upper()
-                if pair[2].strip():
-                    return None  # "a. axial": not the article
-        if (answer := exact(form, known)) is not None:
-            return answer
-    return None
-
-
-# ---- what a text names ---------------------------------------------------------------------------
-
-_DIRECTLY = re.compile(
-    r"\b(?:no|not|without|absence of|absent|negative for|free of|lack of|kein\w*|sin|sans|sem)(?: (?:any|"
-    r"obvious|evidence|signs?|of|visible|clear|apparent|definite|the|an?))* $"
-    r"|(?:^|[.,;:!\n] ?)(?:the |any )?$"
-)
-
-
-def _denied_labels(reading: Reading, known: Known, denied: Sequence[Mention]) -> set[str]:
-    """Give the labels that say what a text denies: "no sign of DR" says "no DR"."""
-    found = set()
-    for mention in denied:
-        label = known.denied.get(mention.answer)
-        start = mention.start
-        near = reading.text[max(0, start - 60) : start]
-        if label and (mention.answer not in known.graded or _DIRECTLY.search(near)):
-            found.add(label)
-    return found
-
-
-def _one(reading: Reading, known: Known, mentions: Sequence[Mention]) -> Parsed | None:
-    """Give the one answer that mentions claim; CONFLICT for several, None for none."""
-    if any(mention.answer == CLASH for mention in mentions):
-        return CONFLICT
-    named = [mention for mention in mentions if mention.answer[:1] != UNNAMED]
-    claimed = {mention.answer for mention in named if mention.state is State.CLAIMED}
-    denied = [mention for mention in mentions if mention.state is State.DENIED]
-    if claimed & {mention.answer for mention in denied}:
-        return CONFLICT
-    claimed |= _denied_labels(reading, known, denied)
-    if len(claimed) > 1:
-        return CONFLICT
-    return Parsed(claimed.pop(), "") if claimed else None
 
 
 _BECAUSE = re.compile(r"\b(?:because|since)\b")
@@ -152,299 +61,10 @@ def _sentence(reading: Reading, known: Known) -> Parsed | None:
     """Read a text that should name one answer; reasons after "because" count only if needed."""
     because = _BECAUSE.search(reading.text)
     if because:
-        head = _between(reading.mentions, 0, because.start())
-        if found := _one(reading, known, head):
+        head = [m for m in reading.mentions if m.start < because.start()]
+        if found := claimed_answer(reading, known, head):
             return found
-    return _one(reading, known, reading.mentions)
-
-
-_PREFIX = re.compile(
-    r"^(?:(?:the )?(?:(?:final|correct|best) )?answer (?:is )?|(?:it|this|that) is |its |i think |"
-    r"an? |the )+(?=\S)"
-)
-_UNKNOWING = re.compile(
-    r"(?:i am |im |i |we |it is |its |this is |sorry |the image |the answer )?(?:sorry|cannot|cant|can not|"
-    r"could not|unable|do not know|dont know|not possible|impossible|not sure|unsure|unknown|unclear|"
-    r"uncertain|as an ai|not enough|insufficient|undetermined|indeterminate|not clear)\b"
-)
-
-
-def _free_text(text: str) -> str:
-    """Normalise an answer that is on no list, without "the answer is" before it; "" for none."""
-    form = _PREFIX.sub("", normalise(text))
-    return "" if _UNKNOWING.match(form) else form
-
-
-# ---- prose: what it declares ---------------------------------------------------------------------
-
-
-class _Declared(NamedTuple):
-    """An answer that a text declares, where, and by which rule; `cut` where the text ends on it."""
-
-    place: int
-    answer: str
-    rule: str
-    final: bool = False
-    cut: bool = False
-    both: bool = False  # letter and text agree
-
-
-_HEAD = re.compile(
-    r"(?:[\s\"(\[:=-]|most likely|most probably|probably|likely|definitely|clearly|therefore|thus|indeed|"
-    r"simply|option|choice|letter|answer|an?\b|the\b|that\b|it\b|its\b|is\b|this\b|be\b|of\b|case\b|either\b|"
-    r"both\b|to be\b|number\b|als?o\b|la\b|el\b|le\b|die\b|der\b|das\b|opcion\b|opcao\b|lettre\b|letra\b|"
-    r"buchstabe\b|選択肢|选项|選項)*"
-)
-_OTHER_LETTER = re.compile(r"[\s\"(\[]*([a-z])[\s\")\].,]*(?=$|\n|[.])")
-_GOES_ON = frozenset(
-    "is are was were seems appears in on at of with and or because since as due for by which that who "
-    "has have but not rather over from to given here best instead likely most however when where so "
-    "would could can may than it this there also both seen present visible based if while using the a "
-    "an these those i we you your does do shows indicates suggests itself such".split()
-)
-
-
-def _is_head(reading: Reading, mention: Mention) -> bool:
-    """Say whether a named text is meant itself, and is not part of "left hemisphere"."""
-    if mention.letter or mention.last + 1 >= len(reading.words.word):
-        return True
-    gap = reading.text[mention.end : reading.words.start[mention.last + 1]]
-    return bool(gap.strip()) or "\n" in gap or not gap or (
-        reading.words.word[mention.last + 1] in _GOES_ON
-    )  # fmt: skip
-
-
-def _between(mentions: Sequence[Mention], start: int, end: int) -> Sequence[Mention]:
-    """Give the mentions that start in a part of the text."""
-    low = bisect_left(mentions, start, key=lambda mention: mention.start)
-    return mentions[low : bisect_left(mentions, end, low, key=lambda mention: mention.start)]
-
-
-def _clause(reading: Reading, start: int, known: Known) -> Parsed | None:
-    """Read what follows a cue: the answer it begins with, or else the only one in its clause."""
-    text, words = reading.text, reading.words
-    stop = STOP.search(text, start, start + 240)
-    end = stop.start() if stop else min(len(text), start + 240)
-    inside = _between(reading.mentions, start, end)
-    if any(mention.answer == CLASH for mention in inside):
-        return CONFLICT
-    answer = _exact(text[start:end], known)
-    if answer is not None and not (inside and inside[0].state is not State.CLAIMED):
-        return Parsed(answer, "")
-    if known.free:
-        form = _free_text(text[start:end])
-        return Parsed(form, "") if form else None
-    if inside:
-        head = inside[0]
-        lead = _HEAD.match(text, start, end)
-        if head.state is State.CLAIMED and lead and lead.end() >= head.start:
-            listed = [head]
-            for mention in inside[1:]:  # "a or b": what follows at once is a second answer
-                gap = text[listed[-1].end : mention.start]
-                if not re.fullmatch(r"[\")\]]?\s?(?:[,/&]|or|and|, or|, and)\s?(?:option )?[\"(\[]?", gap):
-                    break
-                listed.append(mention)
-            if _is_head(reading, head):
-                return _one(reading, known, listed)
-        sure = [
-            m for m in inside
-            if (m.marked and _is_head(reading, m)) or head.state is State.DENIED
-        ]  # fmt: skip
-        if found := _one(reading, known, sure):
-            return found
-    other = _OTHER_LETTER.fullmatch(text, start, end) if known.letters else None
-    return CONFLICT if other and other[1] not in known.letters else None
-
-
-def _cues(reading: Reading, known: Known) -> list[_Declared]:
-    """Find all places where a text says that it answers."""
-    text, words = reading.text, reading.words
-    found = []
-    for cue in cues(text, words):
-        if SPOILED.search(text, max(0, cue.start() - 40), cue.start()):
-            continue
-        stop = STOP.search(text, cue.end(), cue.end() + 240)
-        if stop and text[stop.start()] == "?":
-            continue
-        read_ = _clause(reading, cue.end(), known)
-        if read_ is None or (read_.answer is None and cue["weak"]):
-            continue
-        cut = (
-            "\n" in cue[0] and len(text) < cue.end() + 9 and text[-1] not in ".)"
-            and bool(_ALONE.fullmatch(text, cue.end()))
-        )
-        found.append(
-            _Declared(cue.start(), read_.answer or CLASH, "cue", bool(cue["final"]), cut)
-        )
-    for mention in reading.mentions:
-        if mention.state is State.CLAIMED and mention.answer[:1] != UNNAMED:
-            after = RIGHT_AFTER.match(text, mention.end)
-            stop = after and STOP.search(text, after.end(), after.end() + 200)
-            if after and not (stop and text[stop.start()] == "?"):
-                found.append(_Declared(mention.start, mention.answer, "cue"))
-    return found
-
-
-_LEAD = re.compile(
-    r"[\"(\[]{0,2}([a-z])(?:[\")\].:]{1,3}(?=\s|$)| - |,? (?:because|since|due to)\b)"
-)
-
-
-def _lead(reading: Reading, known: Known) -> _Declared | None:
-    """Read a first line "c. because of ..."; CLASH where its text is another option's."""
-    lead = _LEAD.match(reading.text)
-    if not lead or lead[1] not in known.letters:
-        return None
-    answer = lead[1].upper()
-    first = reading.mentions[0] if reading.mentions else None
-    if first and first.start <= lead.start(1):
-        if first.answer not in (answer, CLASH) or first.state is State.CLAIMED:
-            both = first.last > first.first or not first.letter
-            return _Declared(0, first.answer if both else answer, "line", both=both)
-        return None  # denied
-    return _Declared(0, answer, "line")
-
-
-_OPTION_LINE = re.compile(r"(?:option )?[\"(\[]{0,2}([a-z])[\")\].:]{1,3}\s")
-
-
-def _lines(
-    reading: Reading, known: Known, said: Sequence[_Declared]
-) -> tuple[list[_Declared], str]:
-    """Find lines that hold just an answer; a list of several options is none.
-
-    Arguments: `said` what cues declare; their lines are theirs.
-    Returns: what the lines declare, and "" or the rule of a text that lists options.
-    """
-    taken = sorted(one.place for one in said)
-    text = reading.text
-    bare, whole, led, place = [], [], set(), 0
-    announced = False
-    for line in text.split("\n"):
-        if known.letters and (alone := _ALONE.fullmatch(line)) and alone[1] in known.letters:
-            cut = announced and place + len(line) == len(text) and line[-1] not in ".)"
-            bare.append(_Declared(place, alone[1].upper(), "line", cut=cut))
-        elif bisect_left(taken, place) < bisect_left(taken, place + len(line)):
-            pass
-        elif (answer := _exact(line, known)) is not None:
-            both = bool(known.letters) and bool(_PAIR.match(line))
-            whole.append(_Declared(place, answer, "line", both=both))
-        if (option := _OPTION_LINE.match(line)) and option[1] in known.letters:
-            led.add(option[1].upper())
-        announced = line.endswith(":")
-        place += len(line) + 1
-    listed = len(led | {one.answer for one in whole}) > 1
-    lead = None if listed else _lead(reading, known)
-    if bare:
-        return bare + ([lead] if lead and lead.place == 0 and not bare[0].place == 0 else []), ""
-    if listed:
-        return [], "conflict" if whole else "none"
-    return whole + ([lead] if lead else []), ""
-
-
-_PLANS = re.compile(
-    r"(?:to (?:determine|solve|answer|find|identify|get|understand|figure)|let us|lets|first|step|we (?:need|"
-    r"must|can|will|should)|i (?:need|will|would need|must)|in order to|the question|this question|"
-    r"here(?: are| is|s)|the following|if |when |consider|think)\b"
-)
-_CONCLUDES = re.compile(
-    r"\b(?:consistent with|suggest\w*|indicat\w*|points? to|pointing to|fits?|compatible with|represents?|"
-    r"diagnos\w*|conclude\w*|conclusion|therefore|thus|hence|overall|most likely|in summary|shows?|"
-    r"reveals?|demonstrates?|evidence of|findings?)\b"
-)
-_SENTENCES = re.compile(r"(?<=[.!?])\s+|\n")
-
-
-def _mention(reading: Reading, known: Known) -> Parsed | None:
-    """Read the one answer that a short text names, or the conclusion of a longer one."""
-    text, words = reading.text, reading.words
-    sure = [
-        m for m in reading.mentions
-        if m.marked and _is_head(reading, m)
-        and (m.letter or m.end - m.start > 3)
-    ]  # fmt: skip
-    if not sure:
-        return None
-    starts = [0, *(m.end() for m in _SENTENCES.finditer(text))]
-    last = text[starts[-1] :] if len(text) > starts[-1] else ""
-    if text[-1] not in ".!\")]" and len(text) > 60 or _PLANS.match(text):
-        return None
-    ending = _between(sure, starts[-1], len(text))
-    if ending and _CONCLUDES.search(last) and not _PLANS.match(last) and not last.endswith("?"):
-        if found := _one(reading, known, ending):
-            return Parsed(found.answer, found.rule or "mention")
-    if len(starts) > 2 or "?" in text:
-        return None
-    found = _one(reading, known, sure)
-    return Parsed(found.answer, found.rule or "mention") if found else None
-
-
-def _agreed(declared: list[_Declared], text: str) -> Parsed | None:
-    """Give the answer on which all that a text declares agrees."""
-    if not declared:
-        return None
-    revised = last_revision(text)
-    declared = [one for one in declared if one.place > revised] or declared
-    declared = [one for one in declared if one.final] or declared
-    if any(one.both for one in declared):
-        # "C. Female ... The correct answer is:\n\nA": the text may go on, "A" may be a word.
-        declared = [one for one in declared if not one.cut] or declared
-    answers = {one.answer for one in declared}
-    if len(answers) > 1 or CLASH in answers:
-        return CONFLICT
-    rules = {one.rule for one in declared}
-    return Parsed(answers.pop(), "cue" if "cue" in rules else "line")
-
-
-_LETTER_YES_NO = re.compile(r"\b([a-z])[)\].:]{1,2}\s?(yes|no)\b")
-
-
-def _clashes(text: str, known: Known) -> bool:
-    """Say whether yes or no comes with the letter of the other."""
-    return bool(known.letters and known.yes_no) and any(
-        letter in known.letters and known.yes_no[word == "no"] != letter.upper()
-        for letter, word in _LETTER_YES_NO.findall(text)
-    )
-
-
-def _free_line(text: str) -> Parsed | None:
-    if "\n" in text or len(text.split()) > 10:
-        return None
-    form = _free_text(text)
-    return Parsed(form, "line") if form else None
-
-
-def _prose(text: str, known: Known) -> Parsed | None:
-    """Read a text without tag or box."""
-    reading = read(text, known)
-    text = reading.text
-    declared = _cues(reading, known)
-    if known.free:
-        if declared:
-            return _agreed(declared[-1:], text)
-        return _free_line(text)
-    lines, listed = _lines(reading, known, declared)
-    found = _agreed(declared + lines, text)
-    if known.yes_no:
-        word = yes_no.said(text)
-        if word == yes_no.BOTH or _clashes(text, known):
-            return CONFLICT
-        if word:
-            answer = known.yes_no[word == "no"]
-            rule = "line" if re.match(r"[\"(]?(?:yes|no)\b", text) else "cue"
-            if found and found.answer != answer:
-                return CONFLICT
-            return found or Parsed(answer, rule)
-    if ALL.search(text) and found is None:
-        return None
-    if found:
-        return CONFLICT if ALL.search(text) and found.rule == "line" else found
-    if listed:
-        return Parsed(None, listed)
-    return _mention(reading, known)
-
-
-# ---- places --------------------------------------------------------------------------------------
+    return claimed_answer(reading, known, reading.mentions)
 
 
 def _in_place(raw: str, known: Known, rule: str) -> Parsed:
@@ -452,31 +72,34 @@ def _in_place(raw: str, known: Known, rule: str) -> Parsed:
     text = clean(raw)
     if rule == "tag_unclosed":
         text = text.split("\n", 1)[0]  # what follows the line may be anything
-    if (answer := _exact(text, known)) is not None:
+    if (answer := bare_answer(text, known)) is not None:
         return Parsed(answer, rule)
     in_sentence = "tag_sentence" if rule == "tag" else rule
     if known.yes_no and (word := yes_no.said(text, in_tag=True)):
-        if word == yes_no.BOTH or _clashes(text, known):
+        if word == yes_no.BOTH or clashes(text, known):
             return CONFLICT
         starts = re.match(r"(?:yes|no)[.,;:!]", text)
         return Parsed(known.yes_no[word == "no"], rule if starts else in_sentence)
     reading = read(text, known)
-    if declared := _cues(reading, known) if not known.free else []:
-        found = _agreed(declared, reading.text)
+    if declared := declared_by_cues(reading, known) if not known.free else []:
+        found = agreed(declared, reading.text)
         if found is not None:
             return Parsed(found.answer, found.rule if found.answer is None else in_sentence)
     if found := _sentence(reading, known):
         return found if found.answer is None else Parsed(found.answer, in_sentence)
-    other = "" if known.letters or reading.mentions else _free_text(text)
+    other = "" if known.letters or reading.mentions else free_answer(text)
     if not other or _hides(other, known):
         return Parsed(None, "no_option")
     return Parsed(other, "tag_other" if rule == "tag" and not known.free else rule)
 
 
+_NOT_WORD = re.compile(r"\W")
+
+
 def _hides(text: str, known: Known) -> bool:
     """Say whether a text changes a known answer: "subacute infarct" acute infarct, "-3" the 3."""
-    squeezed = text.replace(" ", "")
-    if any(len(form) > 3 and form.replace(" ", "") in squeezed for form in known.texts):
+    squeezed = _NOT_WORD.sub("", text)
+    if any(len(form) > 3 and _NOT_WORD.sub("", form) in squeezed for form in known.texts):
         return True
     numbers = re.findall(r"\d+", key(text))
     return any(number in known.keys for number in numbers)
@@ -492,7 +115,7 @@ def _told(told: str, known: Known, thought: bool) -> Parsed | None:
     if box is not None and (found := _in_place(box, known, "box")).rule != "no_option":
         return found
     prose = clean(told)
-    return _prose(prose, known) if prose else None
+    return prose_answer(prose, known) if prose else None
 
 
 _told_before = lru_cache(maxsize=16384)(_told)  # samples of one item often end alike
@@ -564,14 +187,3 @@ def parse(
         own = tuple((label, label) for label in label_set)
         known = known_answers(not own, "", _pairs(own, extra))
     return _parse(fold(without_special(text)), known)
-
-
-def parse_item(text: str, item: Item) -> Parsed:
-    """Parse a completion of an item with the item's own options, labels and synonyms."""
-    return parse(
-        text,
-        answer_format=item.answer_format,
-        options=item.options,
-        label_set=item.label_set,
-        synonyms=item.synonyms,
-    )

@@ -19,12 +19,12 @@ from medrl_core.score.folding import fold
 # Chinese and Japanese write without spaces, Korean joins endings: each sign is a word of its own.
 CJK = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7a3"
 _UNITS = frozenset(
-    "mm cm m km um nm in inch ft kg g mg ug mcg ng lb oz l dl ml cl ul cc s sec min h hr hrs d wk "
-    "yr yrs yo mmhg hz khz mhz ghz ev kev mev kv ma gy cgy msv sv hu iu u ui meq mmol umol nmol mol "
-    "pmol bpm ppm kcal cal kj j w v mv k c f kpa pa t px pixel dpi suv fold "
-    "day week month year hour minute second time unit point degree percent litre mmh2o ng/ml mg/dl "
-    "gram kilogram kilo pound ounce foot meter tesla watt volt celsius fahrenheit kelvin "
-    "g/dl g/l mmol/l u/l ml/min cm2 cm3 mm2 mm3 m2 msec ms score grade".split()
+    "mm cm m km um nm in inch ft kg g mg ug mcg ng lb oz l dl ml cl ul cc s sec min h hr hrs d "
+    "wk yr yrs yo mmhg hz khz mhz ghz ev kev mev kv ma gy cgy msv sv hu iu u ui meq mmol umol "
+    "nmol mol pmol bpm ppm kcal cal kj j w v mv k c f kpa pa t px pixel dpi suv fold day week "
+    "month year hour minute second time unit point degree percent litre mmh2o ng/ml mg/dl gram "
+    "kilogram kilo pound ounce foot meter tesla watt volt celsius fahrenheit kelvin g/dl g/l "
+    "mmol/l u/l ml/min cm2 cm3 mm2 mm3 m2 msec ms score grade".split()
 )
 _CORE = r"(?:\d++(?:[.,]\d++){0,20}+|(?<![\w.,)\]])[.,]\d++)"
 _NUMBER = (
@@ -40,17 +40,19 @@ _TOKEN = re.compile(
     rf"\d[\d.,]*[^\W\d_{CJK}][^\W_{CJK}]*|[^\W_{CJK}]+{_SIGNED}"
 )
 _GLUED = re.compile(  # "5cm" is "5 cm"
-    r"([0-9])(?=[a-zμ])(?<![^\W\d_][0-9])(?=(?:" + "|".join(sorted(_UNITS, key=len, reverse=True)) + r")s?(?![^\W_]))"
+    r"([0-9])(?=[a-zμ])(?<![^\W\d_][0-9])(?=(?:"
+    + "|".join(sorted(_UNITS, key=len, reverse=True))
+    + r")s?(?![^\W_]))"
 )
 # "non-malignant" is one word, like "nonmalignant"; so "malignant" is not found in it.
 _SPACED = ("non", "pseudo", "quasi", "semi", "sub")
 _PREFIXES = frozenset(
-    "un pre post anti de dis in im ir il hyper hypo peri para intra inter extra infra supra ultra micro "
-    "macro re mis ab near ex half co contra over under mid multi bi uni tri poly retro trans endo epi "
-    "meta neo iso dys mal".split()
+    "a an un pre post anti de dis in im ir il hyper hypo peri para intra inter extra infra supra "
+    "ultra micro macro re mis ab near ex half co contra over under mid multi bi uni tri poly "
+    "retro trans endo epi meta neo iso dys mal".split()
 ) | set(_SPACED)
 _SPACED_PREFIX = re.compile(rf"\b({'|'.join(_SPACED)})\s(?=[^\W\d_])")
-_LAST_LETTERS = re.compile(r"(?<![^\W_])[^\W\d_]{2,6}$")
+_LAST_LETTERS = re.compile(r"(?<![^\W_])[^\W\d_]{1,6}$")
 _DIGIT = re.compile(r"\d")
 _THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2}(?:,\d{3})+)(?![\d,])")
 _COMMA = re.compile(r"(?<![\d.,])(\d+),(\d+)(?![\d,])")
@@ -145,7 +147,8 @@ _SPELT = {word: str(value) for value, word in enumerate(_SMALL)} | {
     word: str(value) for word, value in _TENS.items()
 }
 _ORDINALS = (
-    "first 1st second 2nd third 3rd fourth 4th fifth 5th sixth 6th seventh 7th eighth 8th ninth 9th "
+    "first 1st second 2nd third 3rd fourth 4th fifth 5th sixth 6th seventh 7th eighth 8th ninth "
+    "9th "
     "tenth 10th"
 ).split()
 _SAME = dict(zip(_ORDINALS[::2], _ORDINALS[1::2], strict=True)) | {
@@ -163,7 +166,8 @@ _IRREGULAR = dict(
         "radii:radius calculi:calculus sulci:sulcus gyri:gyrus thalami:thalamus rami:ramus "
         "alveoli:alveolus villi:villus stimuli:stimulus menisci:meniscus "
         "diverticula:diverticulum septa:septum atria:atrium hila:hilum bacteria:bacterium "
-        "ova:ovum ostia:ostium crania:cranium labia:labium haustra:haustrum infundibula:infundibulum "
+        "ova:ovum ostia:ostium crania:cranium labia:labium haustra:haustrum "
+        "infundibula:infundibulum "
         "foramina:foramen lumina:lumen stomata:stoma adenomata:adenoma fibromata:fibroma "
         "axes:axis testes:testis pelves:pelvis metastases:metastasis stases:stasis "
         "bases:base cases:case phases:phase diseases:disease doses:dose noses:nose "
@@ -182,7 +186,8 @@ _IRREGULAR = dict(
 )
 _BEFORE_NUMBER = {
     ("less", "than"): "<", ("fewer", "than"): "<", ("smaller", "than"): "<", ("lower", "than"): "<",
-    ("more", "than"): ">", ("greater", "than"): ">", ("larger", "than"): ">", ("bigger", "than"): ">",
+    ("more", "than"): ">", ("greater", "than"): ">", ("larger", "than"): ">",
+    ("bigger", "than"): ">",
     ("higher", "than"): ">", ("at", "least"): "≥", ("at", "most"): "≤", ("up", "to"): "≤",
     ("no", "more", "than"): "≤", ("not", "more", "than"): "≤", ("no", "less", "than"): "≥",
     ("not", "less", "than"): "≥", ("under",): "<", ("below",): "<", ("over",): ">", ("above",): ">",

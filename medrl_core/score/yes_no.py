@@ -18,47 +18,62 @@ BOTH = "both"
 _EITHER = re.compile(r"[\"(]?\byes\b[\")]?\s?(?:or|/|and|,|vs)\s?[\"(]?no\b[\")]?|"
                      r"[\"(]?\bno\b[\")]?\s?(?:or|/|and|,|vs)\s?[\"(]?yes\b[\")]?")  # fmt: skip
 _STARTS = re.compile(
-    r"(?:^|(?<=[.!?\n:])\s?)(?:[\"(*-]\s?)?(?:(?:so|well|thus|therefore|hence|ok|okay|and|but|"
+    r"(?:^|(?<=[.!?\n:;])\s?)(?:[\"(*-]\s?)?(?:(?:so|well|thus|therefore|hence|ok|okay|and|but|"
     r"answer|final answer|conclusion|in conclusion|overall)(?:\s?[,:]\s?|\s)){0,2}"
-    r"[\"(]?(yes|no)(?=[\s.,;:!)\"-]|$)"
+    r"[\"(]?(yes|no|yep|yeah|yup|nope|nah)(?=[\s.,;:!)\"-]|$)"
 )
 _ENDS = re.compile(
-    r"(?<!not )(?:\b(?:is|be|are|was|definitely|say|answer|it is)|[=:→])\s?[\"(]?(yes|no)\b"
+    r"(?<!not )(?:\b(?:is|be|are|was|definitely|say|answer|so|thus|therefore|hence)|"
+    r"[=:→,])\s?[\"(]?(yes|no)\b"
     r"(?=[\")]{0,2}(?:\s?[.,;!\n)]|$| because\b| since\b| as\b))"
 )
-_NOT_AN_ANSWER = re.compile(r"[\")]{0,2} (?:if|means|when|unless|to|for|or|doubt|question|matter)\b")
+_NOT_AN_ANSWER = re.compile(
+    r",? (?:i|we) (?:can|will|would|could|am able to|would like to|do) (?:help|answer|explain|"
+    r"provide|"
+    r"assist|tell|do that|give|clarify|elaborate)\b|[\")]{0,2} (?:if|means|when|unless|to|for|or|"
+    r"doubt|question|matter)\b"
+)
 _DENIED_FIRST = re.compile(
-    r"[\s,;:.!\"-]{1,3}(?:(?:there|it|this|that|they|these|those|(?:the|this|these|a|an) (?:\w+ ){1,4}?)"
+    r"[.!]\s(?:there (?:is|are) no\b|no\b)|[\s,;:\"-]{1,3}(?:(?:there|it|this|that|they|these|"
+    r"those|(?:the|this|these|a|an) (?:\w+ ){1,4}?)"
     r"\s?(?:is|are|was|were|does|do|has|have|can|shows?|seems? to be) (?:\w+ly )?(?:no|not)\b|no\b|"
     r"(?:there|it|this|that) (?:isnt|arent|wasnt|doesnt|cannot)\b|not\b)"
 )
 _NOUNS = (
-    r"(?! (?:definitive|single|clear|way|doubt|question|answer|information|image|images|picture|option|"
+    r"(?! (?:any additional|additional|details?|step|reasoning|logical|known|mention|mentioned|"
+    r"definitive|single|clear|way|doubt|question|answer|information|image|images|picture|option|"
     r"options|need|reason|right|wrong|correct|one|universal|specific|such|more|known answer|direct|"
     r"simple|straightforward|context|data|consensus|guarantee|difference|possible way|"
     r"scientific|longer|matter|point)\b)"
 )
 _THERE_IS_NO = re.compile(
-    r"(?:(?:so|thus|therefore|hence|overall|in conclusion|based on [\w ]{3,40}|in (?:the|this) [\w -]{3,30}|"
+    r"(?:(?:so|thus|therefore|hence|overall|in conclusion|based on [\w ]{3,40}|in (?:the|"
+    r"this) [\w -]{3,30}|"
     r"on (?:the|this) [\w -]{3,30}|well|i (?:can )?see|i (?:do|can) ?not see|answer),?:? ){0,2}"
-    r"(?:(?:that )?there (?:is|are|was|were|appears? to be|seems? to be) (?:clearly |currently |actually |"
+    r"(?:(?:that )?there (?:is|are|was|were|appears? to be|seems? to be) (?:clearly |currently |"
+    r"actually |"
     rf"really )?(?:no\b{_NOUNS}|not (?:any|an?|enough evidence)\b|nothing\b)|theres no\b{_NOUNS}|"
     rf"no\b(?=[ ](?:\w|[a-z])){_NOUNS}(?! \d)|(?:there|they) (?:isnt|arent|wasnt) (?:any|an?)\b|"
     r"(?:any|an?) [\w -]{3,40} (?:is|are) absent\b|neither\b)"
 )
 _NOT_SEEN = re.compile(
+    r"i (?:dont|cannot|cant|do not|can not) see (?:any |an? |evidence )?(?!the (?:image|picture))|"
     r"(?:the|this|an?|it|no)?[\w ,-]{0,60}?\b(?:is|are|was|were|does|do|has|have|can)"
-    r"(?: \w+ly)? ?(?:not|never) (?:be )?(?:seen|present|visible|evident|identified|shown|detected|found|"
-    r"noted|observed|demonstrated|show|have|contain|reveal|demonstrate|display|exhibit)\b|"
-    r"(?:the|this|it)?[\w ,-]{0,60}?\b(?:shows?|demonstrates?|reveals?|has|have|contains?|displays?) no\b"
+    r"(?: \w+ly)? ?(?:not|never) (?:be )?(?:seen|present|visible|evident|identified|shown|detected|"
+    r"found|noted|observed|demonstrated|show|have|contain|reveal|demonstrate|display|exhibit)\b|"
+    r"(?:the|this|it)?[\w ,-]{0,60}?\b(?:shows?|demonstrates?|reveals?|has|have|contains?|"
+    r"displays?) no\b"
     rf"{_NOUNS}"
 )
 _UNKNOWING = re.compile(
-    r"\b(?:sure|certain|determine[d]?|tell|know|known|unknown|unclear|possible|impossible|unable|assess|"
-    r"enough|sufficient|applicable|given|provided|say|answer|decide|information|image itself|understand|"
-    r"able|definitive|clear)\b"
+    r"\b(?:sure|certain|determine[d]?|tell|know|known|unknown|unclear|possible|impossible|unable|"
+    r"assess|"
+    r"enough|sufficient|applicable|given|provided|say|answer|decide|information|image itself|"
+    r"understand|able|definitive|clear)\b"
 )
-_DENYING = re.compile(r"\b(?:no|not|without|absent|absence|negative|isnt|arent|doesnt|never|none)\b")
+_DENYING = re.compile(
+    r"\b(?:no|not|without|absent|absence|negative|isnt|arent|doesnt|never|none)\b"
+)
 
 
 def said(text: str, *, in_tag: bool = False) -> str | None:
@@ -75,10 +90,10 @@ def said(text: str, *, in_tag: bool = False) -> str | None:
     found: list[tuple[int, str]] = []
     denies = False
     for match in _STARTS.finditer(text):
-        word, end = match[1], match.end(1)
+        word, end = ("yes" if match[1][0] == "y" else "no"), match.end(1)
         if _NOT_AN_ANSWER.match(text, end) or _asks(text, end):
             continue
-        if word == "no" and text[end : end + 1] == " " and text[end + 1 : end + 2] not in ("-", "("):
+        if match[1] == "no" and re.match(r" [^(-]|\s$", text[end : end + 2]):
             continue  # "No fracture": a denial, below
         if word == "yes" and _DENIED_FIRST.match(text, end):
             denies = True

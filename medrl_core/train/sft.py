@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from datasets import Dataset
@@ -31,6 +31,7 @@ from medrl_core.train import guards, progress
 from medrl_core.train.checkpoints import Checkpoints, run
 from medrl_core.train.guards import Guarded
 from medrl_core.train.scale import Scale, widen
+from medrl_core.train.targets import targets
 
 # Vocabularies up to this are small: log-probabilities of a batch fit into memory at once.
 SMALL_VOCABULARY = 4096
@@ -145,7 +146,10 @@ class KeepBest(TrainerCallback):
         self.patience, self.waited, self.loss = patience, 0, math.inf
         self.weights: dict[str, torch.Tensor] = {}
 
-    def on_evaluate(self, args, state, control, metrics=None, model=None, **kwargs):
+    def on_evaluate(
+        self, args, state, control, metrics: Any = None, model: Any = None, **kwargs
+    ):
+        """Keep the weights of the lowest loss, and stop after too many that are not lower."""
         self.waited += 1
         if metrics["eval_loss"] < self.loss:
             self.loss, self.waited = metrics["eval_loss"], 0
@@ -214,10 +218,12 @@ def train(
         has `eval_loss` and no `loss`.
 
     Raises:
-        UserError: no items, a loss that is not finite, or no memory.
+        UserError: no items, items of which some have no picture or a target that is not read as
+            its gold answer, a loss that is not finite, or no memory.
     """
     if not items:
         raise UserError("SFT needs at least one training item: none was given")
+    guards.check_pictures(items, label)
     if steps == 0:
         return model, []
     scale = scale or Scale()
@@ -228,7 +234,7 @@ def train(
     frozen = not train_vision and tower is not None
     if frozen:
         tower.requires_grad_(False)
-    dataset = to_dataset(items, with_targets=True, seed=seed)
+    dataset = to_dataset(items, targets(items, seed))
     once: dict = {}
     if is_few_pixels(items) and not validation:
         collator = DataCollatorForVisionLanguageModeling(
@@ -263,7 +269,7 @@ def train(
             dataloader_num_workers=0,
         ),
         train_dataset=dataset,
-        eval_dataset=to_dataset(validation, with_targets=True, seed=seed) if validation else None,
+        eval_dataset=to_dataset(validation, targets(validation, seed)) if validation else None,
         processing_class=processor,
         peft_config=lora_config() if lora else None,
         label=label,
@@ -285,5 +291,6 @@ def train(
     if save_to:
         trainer.save_model(str(save_to))
     history = [row for row in trainer.state.log_history if {"loss", "eval_loss"} & set(row)]
-    model = trainer.model.to(width) if width else trainer.model
+    trained: Any = trainer.model
+    model = trained.to(width) if width else trained
     return model.eval(), history
