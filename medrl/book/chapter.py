@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from medrl.book import citing, listed, origin, samples, scale, scoreboard, status
+from medrl.book import citing, dials, listed, origin, samples, scale, scoreboard, status
 from medrl.studies import agreement, manifest, parameters
 from medrl_core.errors import UserError
 from medrl_core.report import myst, results
@@ -41,7 +41,7 @@ class Chapter:
         names += ["rollout_files", "agreement", "cite"]
         plain = {"study": self.study, "badge": origin.badge}
         plain["notebooks"] = list(parameters.NOTEBOOKS)
-        return plain | scale.functions(self._data) | {
+        return plain | scale.functions(self._data) | dials.functions(self._data) | {
             name: getattr(self, name) for name in [*names, "about", "has", "verdict_list"]
         }
 
