@@ -194,7 +194,7 @@ _OPTION_LINE = re.compile(r"(?:^|[.;:]\s)(?:option )?[\"(\[]{0,2}([a-z])[\")\].:
 def _lines(
     reading: Reading, known: Known, said: Sequence[_Declared]
 ) -> tuple[list[_Declared], str]:
-    """Find lines that hold just an answer; a list of several options is none.
+    """Find lines that contain just an answer; a list of several options is none.
 
     Arguments: `said` what cues declare; their lines are theirs.
     Returns: what the lines declare, and "" or the rule of a text that lists options.
