@@ -8,8 +8,8 @@ guesses pays for talking: where a text does not say one answer, there is none.
 
 How a completion is read, first rule that answers wins (only the text after the last `</think>`):
 
-1. `tag`: the last answer tag that is not empty, closed or cut off (`tag_unclosed`), contains just an
-   answer: a letter, "C) effusion", an option text, a label. In a whole sentence it is
+1. `tag`: the last answer tag that is not empty, closed or cut off (`tag_unclosed`), contains just
+   an answer: a letter, "C) effusion", an option text, a label. In a whole sentence it is
    `tag_sentence`. A tag that contains none of the known answers ends the search (`tag_other`).
 2. `box`: the last LaTeX box.
 3. `cue`: what the text declares: "Answer: C", "the option is C", "C is correct", 答案：C; and

@@ -20,7 +20,8 @@ from medrl_core.score.parsing import is_correct
 
 COUNTS = ["stored", "now", "completions", "items", "share"]
 EXAMPLES = [
-    "item_id", "sample_index", "gold", "stored", "now", "parsed_stored", "parsed_now", "rule", "text",
+    "item_id", "sample_index", "gold", "stored", "now", "parsed_stored", "parsed_now", "rule",
+    "text",
 ]  # fmt: skip
 _NAMES = {True: "right", False: "wrong"}
 

@@ -29,20 +29,24 @@ CASES = [
     ("X&Y", "X&amp;Y", True), ("x and y", "X &amp; Y", True), ("liver", "<b>liver</b>", True),
     ("crohn's disease", "Crohn&#39;s disease", True),
     # lists in another order
-    ("spleen and liver", "liver, spleen", True), ("kidney, liver, spleen", "liver; spleen; kidney", True),
+    ("spleen and liver", "liver, spleen", True),
+    ("kidney, liver, spleen", "liver; spleen; kidney", True),
     ("liver", "liver, spleen", False), ("liver, spleen, kidney", "liver, spleen", False),
     ("right kidney, left lung", "left lung and right kidney", True),
     ("left kidney and right lung", "right kidney, left lung", False),
     ("pneumonia and no effusion", "no effusion and pneumonia", False),
     ("spleen to liver and back", "back and spleen to liver", False),
     # plurals, number words, ordinals
-    ("kidneys", "kidney", True), ("metastasis", "metastases", True), ("two kidneys", "2 kidneys", True),
+    ("kidneys", "kidney", True), ("metastasis", "metastases", True),
+    ("two kidneys", "2 kidneys", True),
     ("twenty one", "21", True), ("third ventricle", "3rd ventricle", True),
     # negation and signs are part of the answer
     ("no fracture", "fracture", False), ("not fracture", "fracture", False), ("a+", "a", False),
-    ("rh-", "rh+", False), ("nonmalignant", "malignant", False), ("non malignant", "nonmalignant", True),
+    ("rh-", "rh+", False), ("nonmalignant", "malignant", False),
+    ("non malignant", "nonmalignant", True),
     # no guesses about meaning
-    ("none", "0", False), ("both", "bilateral", False), ("left", "right", False), ("t1", "t2", False),
+    ("none", "0", False), ("both", "bilateral", False), ("left", "right", False),
+    ("t1", "t2", False),
 ]  # fmt: skip
 
 

@@ -38,7 +38,8 @@ def test_an_unknown_definition_is_refused():
 @given(st.text(max_size=20), st.text(max_size=20), st.sampled_from(["llava-med", "medevalkit"]))
 def test_scores_are_shares_and_f1_lies_between(text, gold, definition):
     recall, precision, f1 = token_scores(text, gold, definition)
-    assert 0 <= min(recall, precision) <= f1 + 1e-9 and f1 <= max(recall, precision) + 1e-9 <= 1 + 1e-6
+    low, high = sorted((recall, precision))
+    assert 0 <= low <= f1 + 1e-9 and f1 <= high + 1e-9 and high <= 1
 
 
 def test_the_best_accepted_answer_counts():
@@ -47,7 +48,8 @@ def test_the_best_accepted_answer_counts():
 
 
 @pytest.mark.parametrize("text, what", [
-    ("<think>the liver</think><answer>Spleen</answer>", "spleen"), ("So \\boxed{Spleen}.", "spleen"),
+    ("<think>the liver</think><answer>Spleen</answer>", "spleen"),
+    ("So \\boxed{Spleen}.", "spleen"),
     ("<think>the liver</think> It is the spleen.", "it is the spleen."), ("Spleen", "spleen"),
 ])  # fmt: skip
 def test_what_is_said_comes_after_the_reasoning(text, what):
@@ -68,7 +70,8 @@ def test_table_by_hand():
     assert (table.low < table.value).all() and (table.value < table.high).all()
     assert table.definition.to_list() == ["is_correct", "llava-med", "llava-med"]
     assert set(table.n_items) == {2} == set(table.n_images)
-    more = open_table(rollouts, golds=["liver", ["liver", "heart"], "right"], definition="medevalkit")
+    golds = ["liver", ["liver", "heart"], "right"]
+    more = open_table(rollouts, golds, definition="medevalkit")
     assert more.set_index("metric").value["token recall"] == 1
 
 
