@@ -51,6 +51,7 @@ links: $(STAMP)
 lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/pyright
 
 audit:
 	@$(PYTHON) .ci/audit.py

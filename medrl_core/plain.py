@@ -43,7 +43,8 @@ SCALARS = {
     "merge": r"<<",
 }
 for kind, pattern in SCALARS.items():
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(f"(?:{pattern})\\Z"), None)
+    known = re.compile(rf"(?:{pattern})\Z")
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", known, None)
 
 
 def parse_yaml(text: str, where: str) -> Any:

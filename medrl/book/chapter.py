@@ -15,6 +15,7 @@ from medrl.book import citing, listed, origin, samples, scale, scoreboard, statu
 from medrl.studies import agreement, manifest, parameters
 from medrl_core.errors import UserError
 from medrl_core.report import myst, results
+from medrl_core.report.tables import Unit
 
 # Studies that are recorded: too long for the making of the book.
 RECORDED = ("micro-seeds", "medmnist")
@@ -76,7 +77,7 @@ class Chapter:
         name: str,
         caption: str,
         columns: list[str] | None = None,
-        units: dict[str, str] | None = None,
+        units: dict[str, Unit] | None = None,
         headers: dict[str, str] | None = None,
         study: str = "",
     ) -> str:

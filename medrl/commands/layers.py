@@ -36,7 +36,9 @@ def layers() -> dict[str, tuple[set[str], set[str]]]:
     """Return of each layer, BASE first, its own packages and the layers that it brings."""
     found: dict[str, tuple[set[str], set[str]]] = {BASE: (set(), set())}
     for requirement in importlib.metadata.requires("medrl") or []:
-        name, brought, layer = _REQUIREMENT.match(requirement).groups()
+        found_in = _REQUIREMENT.fullmatch(requirement)
+        assert found_in, requirement  # each part of the pattern may be empty
+        name, brought, layer = found_in.groups()
         packages, others = found.setdefault(layer or BASE, (set(), set()))
         if normal(name) == "medrl":
             others.update(brought.split(","))
@@ -75,10 +77,11 @@ def told() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        layer = layer_of(error.name or "")
+        module = error.name or ""
+        layer = layer_of(module)
         if layer is None:
             raise
-        raise UserError(_remedy(layer, error.name)) from error
+        raise UserError(_remedy(layer, module)) from error
 
 
 def _remedy(layer: str, name: str) -> str:

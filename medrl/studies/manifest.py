@@ -125,7 +125,7 @@ def packages() -> dict[str, str]:
     """Return the versions of Python and of all that medrl asks for and that is installed."""
     versions = {"python": platform.python_version()}
     for requirement in importlib.metadata.requires("medrl") or []:
-        name = re.match(r"[\w.-]+", requirement)[0]
+        name = re.split(r"[^\w.-]", requirement)[0]
         if name == "medrl" or "extra == 'dev'" in requirement.replace('"', "'"):
             continue
         with suppress(importlib.metadata.PackageNotFoundError):  # of a layer that is not there

@@ -86,6 +86,20 @@ def load(
     Raises:
         UserError: unknown benchmark, or a folder that is not there or has none of them.
     """
+    found = {}
+    for name, place in places(benchmarks, root, sources).items():
+        items = read_items(place, name=name, max_pixels=max_pixels)
+        if n is not None and n < len(items):
+            order = np.random.default_rng(seed).permutation(len(items))[:n]
+            items = [items[i] for i in sorted(order)]
+        found[name] = items
+    return found
+
+
+def places(
+    benchmarks: Sequence[str], root: str | None, sources: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Where each benchmark is that is there; arguments and errors as in `load`."""
     sources = sources or {}
     for name in benchmarks:
         if name not in vqa.BENCHMARKS and name not in sources:
@@ -94,23 +108,14 @@ def load(
                 "where your own is"
             )
     folder = _folder(root)
-    places = {name: sources.get(name) or _place(folder, name) for name in benchmarks}
-    if folder and not any(places.values()):
+    found = {name: sources.get(name) or _place(folder, name) for name in benchmarks}
+    if folder and not any(found.values()):
         expected = " or ".join(f"{slug(benchmarks[0])}{ending}" for ending in ("/", *TABLES))
         raise UserError(
             f"{folder} contains none of {', '.join(benchmarks)}, as {expected}: check vqa_root or "
             f"${ROOT_VARIABLE}"
         )
-    found = {}
-    for name, place in places.items():
-        if place is None:
-            continue
-        items = read_items(place, name=name, max_pixels=max_pixels)
-        if n is not None and n < len(items):
-            order = np.random.default_rng(seed).permutation(len(items))[:n]
-            items = [items[i] for i in sorted(order)]
-        found[name] = items
-    return found
+    return {name: place for name, place in found.items() if place}
 
 
 def training(

@@ -298,8 +298,8 @@ def _named_pictures(values: Mapping[str, Any]) -> list[Any]:
             if not isinstance(value, (list, tuple)):
                 raise Bad(f"{column} is no list")
             return list(value)
-        empty = value is None or value == "" or value != value  # noqa: PLR0124  NaN
-        return [] if empty else [value]
+        nothing = value is None or isinstance(value, (str, float)) and vqa.text_of(value) is None
+        return [] if nothing else [value]
     return []
 
 

@@ -16,7 +16,7 @@ _ASK = {
     "mcq": f"Think, then give the option: {FORMAT}",
     "open": f"Think, then give the name: {FORMAT}",
 }
-_RATIONALES = (
+RATIONALES = (
     "This {modality} shows {finding}.",
     "I see {finding}.",
     "The image shows {finding}.",
@@ -48,11 +48,11 @@ def messages(item: Item) -> list[dict]:
 
 def rationale(item: Item, variant: int = 0) -> str:
     """One sentence that names the finding; the reasoning of an SFT target."""
-    template = _RATIONALES[variant % len(_RATIONALES)]
+    template = RATIONALES[variant % len(RATIONALES)]
     return template.format(modality=item.modality, finding=item.gold_text)
 
 
-def target_text(item: Item, variant: int = 0) -> str:
+def target_text(item: Item, variant: int = 0, answer: str | None = None) -> str:
     """The completion that SFT teaches: a rationale in think tags, the gold answer in answer tags.
 
     The gold answer of an `mcq` item is its option's text: the parser takes it for the letter, and
@@ -61,8 +61,10 @@ def target_text(item: Item, variant: int = 0) -> str:
     Arguments:
         item: the item.
         variant: which wording of the rationale.
+        answer: in the answer tags; None: the gold answer as text.
     """
-    return f"<think>{rationale(item, variant)}</think><answer>{item.gold_text}</answer>"
+    answer = item.gold_text if answer is None else answer
+    return f"<think>{rationale(item, variant)}</think><answer>{answer}</answer>"
 
 
 def prompt_hash(item: Item) -> str:
@@ -74,13 +76,12 @@ def prompt_hash(item: Item) -> str:
     return digest.hexdigest()[:16]
 
 
-def to_dataset(items: Sequence[Item], *, with_targets: bool = False, seed: int = 0) -> Dataset:
+def to_dataset(items: Sequence[Item], targets: Sequence[str] | None = None) -> Dataset:
     """Items as a Hugging Face data set in the form that TRL's trainers read.
 
     Arguments:
         items: what is asked.
-        with_targets: add the `completion` that SFT teaches.
-        seed: of the wording of the rationales.
+        targets: the `completion` that SFT teaches for each.
 
     Returns:
         One row an item: `prompt` (chat messages as text), `images`, what the parser needs to score
@@ -88,9 +89,7 @@ def to_dataset(items: Sequence[Item], *, with_targets: bool = False, seed: int =
         `item_id`.
     """
     import datasets
-    import numpy as np
 
-    variants = np.random.default_rng(seed).integers(len(_RATIONALES), size=len(items))
     columns: dict[str, list] = {
         "item_id": [item.item_id for item in items],
         "images": [list(item.images) for item in items],
@@ -101,11 +100,8 @@ def to_dataset(items: Sequence[Item], *, with_targets: bool = False, seed: int =
         "synonyms": [[list(pair) for pair in item.synonyms.items()] for item in items],
         "answer_format": [reading_of(item) for item in items],
     }
-    if with_targets:
-        columns["completion"] = [
-            [{"role": "assistant", "content": target_text(item, int(variant))}]
-            for item, variant in zip(items, variants, strict=True)
-        ]
+    if targets is not None:
+        columns["completion"] = [[{"role": "assistant", "content": text}] for text in targets]
     turn = {"role": datasets.Value("string"), "content": datasets.Value("string")}
     features = datasets.Features(
         {
@@ -117,7 +113,7 @@ def to_dataset(items: Sequence[Item], *, with_targets: bool = False, seed: int =
             "label_set": datasets.List(datasets.Value("string")),
             "synonyms": datasets.List(datasets.List(datasets.Value("string"))),
             "answer_format": datasets.Value("string"),
-            **({"completion": datasets.List(turn)} if with_targets else {}),
+            **({"completion": datasets.List(turn)} if targets is not None else {}),
         }
     )
     return datasets.Dataset.from_dict(columns, features=features)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from medrl_core.data.network import ask_hub
 from medrl_core.errors import UserError
 from medrl_core.models import whole
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, ProcessorMixin
+    from transformers import ProcessorMixin
 
 
 # Given with every load. Left to itself, transformers asks whether to run a model's own code, and
@@ -52,13 +51,12 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
     if _is_folder(ref):
         whole.check(Path(ref))
     try:
-        base = base_of(ref) if adapter.is_file() else ref
+        base = whole.base_of(Path(ref)) if adapter.is_file() else ref
         if not _is_folder(base):
             base = ask_hub(base)
         own = ref if adapter.is_file() else base
         processor: ProcessorMixin = AutoProcessor.from_pretrained(own, **NO_CODE)
-        model: PreTrainedModel
-        model, found = AutoModelForImageTextToText.from_pretrained(
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
             base,
             config=_config(base),
             dtype=getattr(torch, dtype),
@@ -66,12 +64,13 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
             output_loading_info=True,
             **NO_CODE,
         )
+        model, found = loaded
         _check_weights(found, all_used=_is_folder(base))
         _check_tokenizer(own, processor.tokenizer)
         if adapter.is_file():
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, ref, is_trainable=not merge)
+            model = cast(Any, PeftModel).from_pretrained(model, ref, is_trainable=not merge)
             model = model.merge_and_unload() if merge else model
     except UserError:
         raise
@@ -207,17 +206,8 @@ def model_hash(ref: str) -> str:
     own = whole.answer_hash(Path(ref))
     if not (Path(ref) / whole.ADAPTER).is_file():
         return own
-    base = base_of(ref)
+    base = whole.base_of(Path(ref))
     return hashlib.sha256(f"{own}{model_hash(base)}".encode()).hexdigest()[:16]
-
-
-def base_of(ref: str) -> str:
-    """The base that a folder of an adapter names; a UserError says where it names none."""
-    path = Path(ref) / whole.ADAPTER
-    try:
-        return json.loads(path.read_bytes())[whole.BASE]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} names no {whole.BASE}: get or save the model again") from error
 
 
 def save(model, processor, folder: str | os.PathLike) -> Path:

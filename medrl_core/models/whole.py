@@ -18,8 +18,10 @@ SUMS, CARD = "SHA256SUMS", "card.json"
 # The file that makes a folder one of a LoRA adapter, and its entry that names the base.
 ADAPTER, BASE = "adapter_config.json", "base_model_name_or_path"
 # What a folder has beside the model: cards, sums, and what trainings leave.
-_NO_PART = re.compile(r".*\.md|\..*|SHA256SUMS|card\.json|LICENSE.*|train(er|ing)_.*|optimizer\..*|"
-                      r"scheduler\..*|rng_state.*|all_results\.json|dataset_infos?\.json")  # fmt: skip
+_NO_PART = re.compile(
+    r".*\.md|\..*|SHA256SUMS|card\.json|LICENSE.*|train(er|ing)_.*|optimizer\..*|scheduler\..*|"
+    r"rng_state.*|all_results\.json"
+)
 # Entries that say who wrote a JSON file, and where; no answer depends on them.
 _WRITER = {"transformers_version", "_name_or_path", "name_or_path", BASE}
 _LINE = re.compile(r"(?P<sum>[0-9a-f]{64})  (?P<name>[^/\0]+)")
@@ -79,6 +81,15 @@ def _setting_hash(path: Path) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def base_of(folder: Path) -> str:
+    """The base that a folder of an adapter names; a UserError says where it names none."""
+    path = folder / ADAPTER
+    try:
+        return json.loads(path.read_bytes())[BASE]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} names no {BASE}: {_AGAIN}") from error
+
+
 def write_sums(folder: Path) -> None:
     """Write SHA256SUMS of all files of a model's folder; cards for people, *.md, are left out."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix != ".md")
@@ -127,8 +138,8 @@ def _check_header(path: Path) -> None:
 def _check_sums(folder: Path) -> None:
     sums = folder / SUMS
     lines = sums.read_text(encoding="utf-8", errors="replace").splitlines()
-    entries = [_LINE.fullmatch(line) for line in lines]
-    if not all(entries) or not entries:
+    entries = [found for line in lines if (found := _LINE.fullmatch(line))]
+    if len(entries) < len(lines) or not entries:
         raise UserError(f"{sums} is damaged: {_AGAIN}, or remove it to go on without the check")
     for entry in entries:
         path = folder / entry["name"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pandas as pd
 
@@ -63,13 +64,13 @@ def by_parser(frame: pd.DataFrame, items: Sequence[Item]) -> dict[str, pd.DataFr
     """
     asked = {item.item_id: item for item in items}
     pairs = frame[["item_id", "text"]].drop_duplicates()
-    found = {}
+    found: dict[str, pd.DataFrame] = {}
     for name, read in PARSERS.items():
         answers = {
             (one.item_id, one.text): parse_item(one.text, asked[one.item_id]).answer
             if read is None
             else read(one.text, asked[one.item_id])
-            for one in pairs.itertuples()
+            for one in cast(Any, pairs).itertuples()
         }
         parsed = [answers[pair] for pair in zip(frame.item_id, frame.text, strict=True)]
         correct = [

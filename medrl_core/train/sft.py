@@ -6,6 +6,7 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import TrainerCallback, set_seed
@@ -18,6 +19,7 @@ from medrl_core.train import guards, progress
 from medrl_core.train.checkpoints import Checkpoints, run
 from medrl_core.train.guards import Guarded
 from medrl_core.train.scale import Scale, widen
+from medrl_core.train.targets import targets
 
 
 class PlainSFTTrainer(Guarded, SFTTrainer):
@@ -45,7 +47,10 @@ class KeepBest(TrainerCallback):
         self.patience, self.waited, self.loss = patience, 0, math.inf
         self.weights: dict[str, torch.Tensor] = {}
 
-    def on_evaluate(self, args, state, control, metrics=None, model=None, **kwargs):
+    def on_evaluate(
+        self, args, state, control, metrics: Any = None, model: Any = None, **kwargs
+    ):
+        """Keep the weights of the lowest loss, and stop after too many that are not lower."""
         self.waited += 1
         if metrics["eval_loss"] < self.loss:
             self.loss, self.waited = metrics["eval_loss"], 0
@@ -110,10 +115,12 @@ def train(
         has `eval_loss` and no `loss`.
 
     Raises:
-        UserError: no items, a loss that is not finite, or no memory.
+        UserError: no items, items of which some have no picture or a target that is not read as
+            its gold answer, a loss that is not finite, or no memory.
     """
     if not items:
         raise UserError("SFT needs at least one training item: none was given")
+    guards.check_pictures(items, label)
     if steps == 0:
         return model, []
     scale = scale or Scale()
@@ -142,8 +149,8 @@ def train(
             data_seed=seed,
             dataloader_num_workers=0,
         ),
-        train_dataset=to_dataset(items, with_targets=True, seed=seed),
-        eval_dataset=to_dataset(validation, with_targets=True, seed=seed) if validation else None,
+        train_dataset=to_dataset(items, targets(items, seed)),
+        eval_dataset=to_dataset(validation, targets(validation, seed)) if validation else None,
         processing_class=processor,
         peft_config=lora_config() if lora else None,
         label=label,
@@ -161,5 +168,6 @@ def train(
     if save_to:
         trainer.save_model(str(save_to))
     history = [row for row in trainer.state.log_history if {"loss", "eval_loss"} & set(row)]
-    model = trainer.model.to(width) if width else trainer.model
+    trained: Any = trainer.model
+    model = trained.to(width) if width else trained
     return model.eval(), history

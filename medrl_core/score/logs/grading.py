@@ -247,7 +247,7 @@ def _labels(frame: pd.DataFrame, items: pd.DataFrame, golds: dict) -> list[str]:
 
 
 def per_item_counts(graded: Graded) -> pd.DataFrame:
-    """n and correct of each item, of its samples, or of its greedy answers where it has no samples.
+    """N and correct of each item, of its samples, or of its greedy answers where it has no samples.
 
     Returns: columns item_id, n, correct, missing and, of a series, step.
     """

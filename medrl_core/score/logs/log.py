@@ -1,11 +1,11 @@
 """What every log of answers is read into: completions, items, and what the log lacks.
 
-    >>> found = Answers()
-    >>> found.item("q1", "Which lobe?", options=("Upper", "Lower"), gold="B")
-    >>> found.completion("q1", "<answer>B</answer>", stored=True, temperature=0.7)
-    >>> log = found.log("plain table", "answers.csv")
-    >>> log.items.gold[0], log.completions.n_tokens[0], sorted(log.lacks)
-    (('B',), nan, ['greedy', 'images', 'model'])
+>>> found = Answers()
+>>> found.item("q1", "Which lobe?", options=("Upper", "Lower"), gold="B")
+>>> found.completion("q1", "<answer>B</answer>", stored=True, temperature=0.7)
+>>> log = found.log("plain table", "answers.csv")
+>>> log.items.gold[0], log.completions.n_tokens[0], sorted(log.lacks)
+(('B',), nan, ['greedy', 'images', 'model'])
 """
 
 from __future__ import annotations
