@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import nbformat
@@ -134,7 +135,8 @@ def _add_notebook(chapter: Chapter, notebook: str, target: Path) -> None:
         text = f"# {notebook}: not run\n\nThis notebook has not been run in {badge}."
         (target / f"{notebook}.md").write_text(f"{text}\n\n```\n{command}\n```\n")
         return
-    executed = clean(nbformat.from_dict(clone.read_notebook(folder / "executed.ipynb")))
+    kept: Any = nbformat.from_dict(clone.read_notebook(folder / "executed.ipynb"))
+    executed = clean(kept)
     files = f"/files/{chapter.study}/{notebook}"
     links = [f"[all results (JSON)]({files}/results.json)", *chapter.files(notebook, chapter.study)]
     provenance = origin.footer(manifest.read(folder), links)

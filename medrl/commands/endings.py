@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from medrl.commands import layers
 from medrl_core.errors import UserError, on_disk
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -35,7 +36,8 @@ def one_line(command: Callable) -> Callable:
         for one in before:
             signal.signal(one, _stop)
         try:
-            with on_disk(kwargs.get("out") or kwargs.get("folder") or Path.cwd()):
+            place = kwargs.get("out") or kwargs.get("folder") or Path.cwd()
+            with on_disk(place), layers.told():
                 command(*args, **kwargs)
         except (UserError, RunFailed) as error:
             print(f"medrl: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from medrl.commands.endings import one_line
+from medrl.commands.layers import need
 from medrl_core.errors import UserError
 
 
@@ -37,6 +38,7 @@ def evaluate(
     exact: Annotated[bool, typer.Option("--exact", help="also the options' probabilities")] = False,
 ) -> None:
     """Measure Acc@1 and Pass@K of any model on any items; resumes."""
+    need("models")
     from medrl.commands.scores import print_scores, write_exact
     from medrl_core import files
     from medrl_core.data.own import read_items

@@ -15,6 +15,7 @@ from medrl.commands import data as cli_data
 from medrl.commands import evaluate as cli_evaluate
 from medrl.commands.data import Root, Size
 from medrl.commands.endings import one_line
+from medrl.commands.layers import need
 from medrl_core.errors import UserError
 from medrl_core.score.thresholds import DELTA_GAP, SUPPORT_K, TAU_SUPPORT
 
@@ -44,6 +45,7 @@ def run(
     ] = False,
 ) -> None:
     """Execute one notebook into a run folder; what it needs is made first."""
+    need("study")
     from medrl.studies import plan
     from medrl.studies.execution import run, state
 
@@ -65,6 +67,7 @@ def study(
     name: Annotated[str, typer.Argument(help="study under notebooks/studies, or a path")],
 ) -> None:
     """Make all runs of a study; what follows -- goes to snakemake, e.g. -- --executor slurm."""
+    need("study")
     from medrl.studies import plan
     from medrl.studies.execution import snakemake
 
@@ -83,6 +86,7 @@ def sweep(
 
     What follows -- goes to snakemake, as for a study.
     """
+    need("study")
     from medrl.studies import plan, sweep
     if context.args and not context.args[0].startswith("-"):
         raise UserError(f"{context.args[0]}: values are written -p name=value,value")
@@ -103,6 +107,7 @@ def book(
     pdf: Annotated[bool, typer.Option("--pdf", help="also as a PDF, by Chromium")] = False,
 ) -> None:
     """Make the runs of a study that are missing or stale, then build the book."""
+    need("book")
     from medrl.book.build import build_book, find_browser, print_book
     from medrl.labs.editions import check_edition
     from medrl.studies import plan
@@ -127,6 +132,7 @@ def labs(
     edition: Edition = "student",
 ) -> None:
     """Write the labs as notebooks, with blanks for students or solutions for the instructor."""
+    need("study")
     from medrl.labs.editions import write
 
     for path in write(edition, out):
@@ -150,43 +156,106 @@ def pretrain(
     seed: Annotated[int, typer.Option(help="seed of everything drawn at random")] = 0,
 ) -> None:
     """Train the micro base model by its recipe."""
+    need("train")
     from medrl_core.report.base_card import make
 
     make(out=out, seed=seed)
 
 
+Logs = Annotated[
+    list[Path],
+    typer.Argument(help="logs of any known tool, or folders: see --format", metavar="LOG..."),
+]
+Format = Annotated[
+    str | None, typer.Option("--format", help="of the log; without it its content tells")
+]
+Trust = Annotated[
+    str | None, typer.Option(help="whose verdict counts: stored (the log's) or read (ours)")
+]
+Scorer = Annotated[
+    str | None, typer.Option(help="scorer or column whose verdicts count, where there are several")
+]
+Gold = Annotated[
+    Path | None, typer.Option(help="table of item_id, gold and options, for a log without them")
+]
+GreedyLog = Annotated[
+    Path | None, typer.Option("--greedy", help="log with the greedy answers to the same items")
+]
+Step = Annotated[int | None, typer.Option(help="of a series of training steps (default: its last)")]
+Json = Annotated[Path | None, typer.Option("--json", help="write everything that is said as JSON")]
+
+
 @app.command()
 @one_line
 def score(
-    folder: Annotated[Path, typer.Argument(help="folder of rollouts")],
-    other: Annotated[Path | None, typer.Argument(help="compare with this folder")] = None,
+    log: Logs,
+    format: Format = None,
+    greedy: GreedyLog = None,
+    trust: Trust = None,
+    scorer: Scorer = None,
+    gold: Gold = None,
+    step: Step = None,
+    per_item: Annotated[
+        Path | None, typer.Option("--per-item", help="write item_id, n, correct as CSV")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="write a report in one file")] = None,
+    json: Json = None,
 ) -> None:
-    """Compute all statistics of a folder again from its rollouts, or compare two folders."""
-    from medrl.commands.scores import compare_folders, print_scores
+    """Compute all statistics of logs from their answers, without a model."""
+    from medrl.commands import logs
 
-    if other:
-        print(compare_folders(folder, other))
-    else:
-        print_scores(folder)
+    how = {"format": format, "trust": trust, "scorer": scorer, "gold": gold}
+    logs.score(log, greedy=greedy, step=step, per_item=per_item, html=html, json_file=json, **how)
 
 
 @app.command()
 @one_line
 def diagnose(
-    folder: Annotated[Path, typer.Argument(help="folder of rollouts")],
-    k: Annotated[int, typer.Option("-k", min=1, help="K of Pass@K")] = SUPPORT_K,
+    log: Logs,
+    format: Format = None,
+    greedy: GreedyLog = None,
+    trust: Trust = None,
+    scorer: Scorer = None,
+    gold: Gold = None,
+    step: Step = None,
+    k: Annotated[
+        int | None, typer.Option("-k", min=1, help=f"K of Pass@K (default {SUPPORT_K} at most)")
+    ] = None,
     tau_support: Annotated[float, typer.Option(help="excess support that is enough")] = TAU_SUPPORT,
     delta_gap: Annotated[float, typer.Option(help="Pass@K over Acc@1 to sharpen")] = DELTA_GAP,
+    group: Annotated[int, typer.Option(help="answers a prompt of the RL run")] = 8,
+    steps: Annotated[int, typer.Option(help="steps of the RL run")] = 200,
+    prompts: Annotated[int, typer.Option(help="prompts a step of the RL run")] = 64,
+    json: Json = None,
 ) -> None:
-    """Say for each data set: bridge with SFT, sharpen with RL, stop, or ask more items."""
-    from medrl.commands.scores import diagnose_folder
+    """Say what to do: bridge with SFT, sharpen with RL, stop, or ask more items.
 
-    found = diagnose_folder(folder, k, tau_support=tau_support, delta_gap=delta_gap)
-    for row in found.itertuples():
-        about = f"{row.name} ({row.model}, {row.answer_format}, {row.decoding})"
-        print(f"{about}: {row.action}, because {row.why}")
-        print(f"  the paper's rule, without guess floor: {row.paper_action}, as {row.paper_why}")
-    print(folder / "diagnosis.json")
+    And what a run of RL of that size would meet.
+    """
+    from medrl.commands import logs
+
+    how = {"format": format, "trust": trust, "scorer": scorer, "gold": gold}
+    limits = {"tau_support": tau_support, "delta_gap": delta_gap}
+    logs.diagnose(
+        log, k, (steps, prompts, group), greedy=greedy, step=step, json_file=json, **limits, **how
+    )
+
+
+@app.command()
+@one_line
+def compare(
+    a: Annotated[Path, typer.Argument(help="log or folder", metavar="A")],
+    b: Annotated[Path, typer.Argument(help="log or folder on the same items", metavar="B")],
+    format: Format = None,
+    trust: Trust = None,
+    scorer: Scorer = None,
+    gold: Gold = None,
+    json: Json = None,
+) -> None:
+    """Compare two logs item by item: A minus B, and the items that B keeps, loses and gains."""
+    from medrl.commands import logs
+
+    logs.compare(a, b, json_file=json, format=format, trust=trust, scorer=scorer, gold=gold)
 
 
 @app.command()
@@ -204,6 +273,7 @@ def probe(
     seed: Annotated[int, typer.Option(help="seed of phantom images and the bootstrap")] = 0,
 ) -> None:
     """Measure a frozen tower on one image set: linear probe, the paper's probe and kNN."""
+    need("models")
     from medrl_core.report import tables
     from medrl_core.vision import axis as vision
 

@@ -67,7 +67,7 @@ def missing(values: parameters.Common) -> list[str]:
         found.append("a GPU: models of this size do not run on this machine")
     wanted = {"vllm": given.get("vllm"), "deepspeed": given.get("launch") == "zero3"}
     found += [
-        f"package {name}: pip install -e '.[gpu]'"
+        f"package {name}: pip install {name}"
         for name, asked in wanted.items()
         if asked and importlib.util.find_spec(name) is None
     ]

@@ -347,7 +347,7 @@ def check(notebook: str, values: dict[str, Any]) -> Common:
 
 def defaults(notebook: str) -> dict[str, Any]:
     """Return the default of each parameter of a notebook, in the order of its parameters cell."""
-    return model_of(notebook)().model_dump()
+    return model_of(notebook).model_validate({}).model_dump()
 
 
 def table(notebook: str) -> list[dict[str, str]]:

@@ -35,7 +35,7 @@ BOOK = Path("_build/html/index.html")
 # MEDMNIST_ROOT names.
 MEDMNIST = "medmnist"
 STUDY_PATH = re.compile(r"[\w./][\w ./-]*")
-DATA_NAME = re.compile(r"""["'](data/[\w./-]+)\\?["']""")  # in a notebook's JSON: \"data/x\"
+DATA_NAME = re.compile(r"""["'](data/[\w./-]+)\\?["']""")  # in a notebook's JSON, \" for a quote
 
 
 class Resources(BaseModel):
@@ -289,12 +289,14 @@ def data_files(values: parameters.Common) -> dict[str, Path]:
         if (base / whole.ADAPTER).is_file():
             below = Path(whole.base_of(base))
             add(f"{place}, base", below, _files_below(below))
+    named = values.model_dump()
     if "datasets" in given:
-        root = Path(values.root or os.environ.get("MEDMNIST_ROOT") or "~/.medmnist").expanduser()
-        suffix = "" if values.size == 28 else f"_{values.size}"
-        named = (root / f"{dataset}{suffix}.npz" for dataset in values.datasets)
-        add("root", root, (path for path in named if path.is_file()))
-    if "benchmarks" in given and (root := values.vqa_root or os.environ.get("VQA_ROOT")):
+        folder = named["root"] or os.environ.get("MEDMNIST_ROOT") or "~/.medmnist"
+        root = Path(folder).expanduser()
+        suffix = "" if named["size"] == 28 else f"_{named['size']}"
+        images = (root / f"{dataset}{suffix}.npz" for dataset in named["datasets"])
+        add("root", root, (path for path in images if path.is_file()))
+    if "benchmarks" in given and (root := named["vqa_root"] or os.environ.get("VQA_ROOT")):
         add("vqa_root", Path(root), _files_below(Path(root)))
     return dict(sorted(found.items()))
 
@@ -329,9 +331,10 @@ def provide(values: parameters.Common) -> None:
 
     Raises: UserError, in one line, before anything of the run starts.
     """
-    for name in getattr(values, "datasets", []):
+    named = values.model_dump()
+    for name in named.get("datasets", []):
         if name.endswith("mnist"):
-            medmnist.fetch(name, values.root, values.size)
+            medmnist.fetch(name, named["root"], named["size"])
     if missing := lacking(values):
         raise UserError(f"before anything is made: {first_three(missing, '; ')}")
 

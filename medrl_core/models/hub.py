@@ -7,14 +7,14 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from medrl_core.data.network import ask_hub
 from medrl_core.errors import UserError
 from medrl_core.models import whole
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, ProcessorMixin
+    from transformers import ProcessorMixin
 
 
 # Given with every load. Left to itself, transformers asks whether to run a model's own code, and
@@ -56,8 +56,7 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
             base = ask_hub(base)
         own = ref if adapter.is_file() else base
         processor: ProcessorMixin = AutoProcessor.from_pretrained(own, **NO_CODE)
-        model: PreTrainedModel
-        model, found = AutoModelForImageTextToText.from_pretrained(
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
             base,
             config=_config(base),
             dtype=getattr(torch, dtype),
@@ -65,12 +64,13 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
             output_loading_info=True,
             **NO_CODE,
         )
+        model, found = loaded
         _check_weights(found, all_used=_is_folder(base))
         _check_tokenizer(own, processor.tokenizer)
         if adapter.is_file():
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, ref, is_trainable=not merge)
+            model = cast(Any, PeftModel).from_pretrained(model, ref, is_trainable=not merge)
             model = model.merge_and_unload() if merge else model
     except UserError:
         raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, trainers
@@ -71,7 +72,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> Qwen2Tokeni
     )
     tokenizer.train_from_iterator(texts, trainer)
     saved = json.loads(tokenizer.to_str())["model"]
-    result = Qwen2Tokenizer(
+    result: Any = cast(Any, Qwen2Tokenizer)(
         vocab=saved["vocab"],
         merges=[tuple(pair) for pair in saved["merges"]],
         unk_token=None,
@@ -113,7 +114,7 @@ def build_model(
         depth: layers of each.
         seed: of the random weights.
     """
-    token_id = tokenizer.convert_tokens_to_ids
+    token_id: Any = tokenizer.convert_tokens_to_ids
     heads = width // 32
     config = Qwen2_5_VLConfig(
         text_config={

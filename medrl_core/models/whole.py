@@ -138,8 +138,8 @@ def _check_header(path: Path) -> None:
 def _check_sums(folder: Path) -> None:
     sums = folder / SUMS
     lines = sums.read_text(encoding="utf-8", errors="replace").splitlines()
-    entries = [_LINE.fullmatch(line) for line in lines]
-    if not all(entries) or not entries:
+    entries = [found for line in lines if (found := _LINE.fullmatch(line))]
+    if len(entries) < len(lines) or not entries:
         raise UserError(f"{sums} is damaged: {_AGAIN}, or remove it to go on without the check")
     for entry in entries:
         path = folder / entry["name"]

@@ -86,7 +86,8 @@ def write(folder: Path, content: dict, measured: pd.DataFrame) -> None:
     exposure = pd.DataFrame(
         [{"data set": name, "images": str(n)} for name, n in content["exposure"].items()]
     )
-    shares = dict.fromkeys(("acc1", "pass16", "floor1", "format_ok"), "percent")
+    columns = ("acc1", "pass16", "floor1", "format_ok")
+    shares: dict[str, tables.Unit] = dict.fromkeys(columns, "percent")
     parts = [
         "---\nlicense: apache-2.0\npipeline_tag: image-text-to-text\n---\n",
         "# medrl micro base\n",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import messages
 from medrl_core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
 
 # Prompts and pixels held in memory at once.
 ITEMS_ENCODED = 512
@@ -130,7 +134,7 @@ def _check_length(item: Item, length: int, most_tokens: int | None) -> None:
 
 
 def batches(
-    processor,
+    processor: ProcessorMixin,
     items: Sequence[Item],
     fit: Callable[[int], int],
     wanted: Sequence[bool] | None = None,

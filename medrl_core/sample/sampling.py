@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,51 +20,8 @@ from medrl_core.data.items import Item
 from medrl_core.data.prompts import prompt_hash
 from medrl_core.errors import UserError
 from medrl_core.sample.batches import ITEMS_ENCODED, ROWS, batches, check_lengths, room_for_prompt
+from medrl_core.sample.completions import GREEDY, Completion, Decoding
 from medrl_core.sample.decode import Groups, complete, items_that_fit
-
-GREEDY = -1
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How completions are drawn.
-
-    Arguments:
-        temperature: softmax temperature of the sampled completions, above 0.
-        top_p: nucleus mass kept, in (0, 1].
-        top_k: most likely tokens kept; 0 keeps all.
-        max_new_tokens: longest completion in tokens.
-    """
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    max_new_tokens: int = 40
-
-    def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise UserError(f"temperature {self.temperature}: must be above 0 (greedy is separate)")
-        if not 0 < self.top_p <= 1:
-            raise UserError(f"top_p {self.top_p}: must be above 0 and at most 1")
-        if self.top_k < 0 or self.max_new_tokens < 1:
-            raise UserError("top_k must be 0 or more and max_new_tokens 1 or more")
-
-    @property
-    def name(self) -> str:
-        """The text that names this decoding in a rollout's key."""
-        return f"temperature={self.temperature:g},top_p={self.top_p:g},top_k={self.top_k}"
-
-
-class Completion(NamedTuple):
-    """A completion before it is read: of which item and sample, and how it ended."""
-
-    item: Item
-    prompt_hash: str
-    sample_index: int
-    text: str
-    n_tokens: int
-    ended: bool
-    logprob: float | None
 
 
 def _uniforms(seed: int, item_id: str, sample_index: int, n: int) -> np.ndarray:
@@ -111,7 +67,7 @@ class Chooser:
             Tokens (n,) and their log-probabilities (n,) at temperature 1, nothing cut off.
         """
         scores = scores.float()
-        cumulative = self.warpers(None, scores).softmax(-1).cumsum(-1)
+        cumulative = self.warpers(cast(Any, None), scores).softmax(-1).cumsum(-1)
         if not torch.isfinite(cumulative[:, -1]).all():
             raise UserError(
                 f"the model's scores are not finite at temperature {self.temperature:g}: its "
@@ -190,7 +146,7 @@ def sample(
             floating-point differences of batched matrix products.
         model_hash: of the model's weights; part of a rollout's key.
         rows_per_batch: most completions decoded at once; fewer where free memory is short.
-        done: keys (see `rollouts.key`) that are there already; an item whose keys are all there
+        done: keys (see `rollouts.KEY`) that are there already; an item whose keys are all there
             is not sampled again.
 
     Returns:

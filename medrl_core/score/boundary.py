@@ -7,14 +7,14 @@ where support is there and nothing is left to sharpen; undecided where the inter
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
 
 import pandas as pd
 
 from medrl_core.errors import UserError
 from medrl_core.score.intervals import Estimate
-from medrl_core.score.thresholds import DELTA_GAP, TAU_SUPPORT
+from medrl_core.score.thresholds import DELTA_GAP, FEWEST_IMAGES, TAU_SUPPORT
 
 Action = Literal["bridge", "sharpen", "stop", "undecided"]
 
@@ -76,24 +76,35 @@ def _outlook(more: int | None) -> str:
     return f"about {more} more items would decide if the measured values stay"
 
 
+def too_few(images: int) -> str:
+    """Say that so few images decide nothing, and how many are needed."""
+    of = "1 item or image" if images == 1 else f"{images} items or images"
+    return f"too few items to say: {of} of its own, at least {FEWEST_IMAGES} are needed."
+
+
 def decide(
     support: Estimate,
     gap: Estimate,
     *,
     tau_support: float = TAU_SUPPORT,
     delta_gap: float = DELTA_GAP,
+    images: int | None = None,
+    rival: str = "Acc@1",
 ) -> Decision:
     """Decide from excess support and the gap, both with their intervals.
 
     Arguments: `support` excess support at K; `gap` Pass@K - Acc@1 at the same K; the thresholds in
-    [0, 1]. "Surely" means: the whole interval lies on one side of the threshold.
-    Returns: bridge where support is surely low; stop where support is surely high and the gap
+    [0, 1]; `images` that the items show, so that few of them decide nothing (None: not asked).
+    `rival` names what the gap is to. "Surely" means: the whole interval lies on one side of the threshold.
+    Returns: undecided with fewer than FEWEST_IMAGES images; bridge where support is surely low; stop where support is surely high and the gap
     surely small; sharpen where support is surely high and the gap surely large; else undecided
     (also where an interval is nan). So a wider interval never turns one action into another. An
     undecided case says how many more items would decide, by `more_items` of both quantities.
     Raises: UserError when a threshold lies outside [0, 1].
     """
     _check(tau_support, delta_gap)
+    if images is not None and images < FEWEST_IMAGES:
+        return Decision("undecided", too_few(images), tau_support, delta_gap, FEWEST_IMAGES - images)
     s, g = _text(support), _text(gap)
     more: int | None = 0
     if support.high < tau_support:
@@ -103,10 +114,10 @@ def decide(
         why = f"excess support {s} may lie on either side of {tau_support:g}"
     elif gap.high < delta_gap:
         action = "stop"
-        why = f"support suffices and Pass@K exceeds Acc@1 by {g}, under {delta_gap:g}"
+        why = f"support suffices and Pass@K exceeds {rival} by {g}, under {delta_gap:g}"
     elif gap.low >= delta_gap:
         action = "sharpen"
-        why = f"excess support {s} reaches {tau_support:g} and Pass@K exceeds Acc@1 by {g}"
+        why = f"excess support {s} reaches {tau_support:g} and Pass@K exceeds {rival} by {g}"
     else:
         action = "undecided"
         why = f"support suffices, but the gap {g} may lie on either side of {delta_gap:g}"
@@ -114,7 +125,8 @@ def decide(
         needed = [more_items(support, tau_support)]
         if support.value >= tau_support:  # a weak one is a bridge, whatever the gap is
             needed.append(more_items(gap, delta_gap))
-        more = None if None in needed else max(needed)
+        known = [one for one in needed if one is not None]
+        more = max(known) if len(known) == len(needed) else None
         why = f"{why}; {_outlook(more)}"
     return Decision(action, f"{why}.", tau_support, delta_gap, more)
 
@@ -144,6 +156,21 @@ def paper_rule(
     return Decision(action, f"{why}.", tau_support, delta_gap)
 
 
+def _above_both(uniform: Decision, labels: Decision, excess: Estimate) -> Decision:
+    """Keep an action that is right above the uniform floor and above that of label frequencies."""
+    if uniform.action == labels.action:
+        return uniform
+    if math.isnan(excess.value):
+        why = "all items have one right answer: who always names it needs no picture."
+        return replace(labels, action="undecided", why=why, more_items=None)
+    why = (
+        f"labels are skewed: above the uniform guess floor it would be {uniform.action}, above what "
+        f"an answerer who only knows label frequencies reaches it is {labels.action}, because "
+        f"{labels.why}"
+    )
+    return replace(labels, action="undecided", why=why)
+
+
 DIAGNOSIS = [
     "scope", "name", "action", "why", "more_items", "paper_action", "paper_why", "n_items",
     "support", "support_low", "support_high", "gap", "gap_low", "gap_high", "pass@k", "acc@1",
@@ -156,21 +183,37 @@ def diagnose(
     *,
     tau_support: float = TAU_SUPPORT,
     delta_gap: float = DELTA_GAP,
+    strict: bool = False,
+    rival: str = "Acc@1",
 ) -> pd.DataFrame:
     """Decide for each scope of a scored model, by our rule and by the paper's.
 
-    Arguments: `scores` as `score.score` gives them; `k` one of its K; the thresholds.
+    Arguments: `scores` as `statistics.score` gives them; `k` one of its K; the thresholds; `strict` also
+    asks for FEWEST_IMAGES images, and that an action is right above the floor of label frequencies
+    as well. Where the scores have no uniform floor, that one alone counts. `rival` "Pass@1" takes
+    the place of Acc@1 where there are no greedy answers.
     Returns: rows DIAGNOSIS: both decisions with their reasons, and what they rest on.
     Raises: UserError when the scores lack that K or greedy answers.
     """
-    wanted = {"acc@1": 1, "pass@k": k, "excess_support@k": k, "gap@k": k}
-    rows = []
+    wanted = {"pass@k": k, "excess_support@k": k, "label_excess@k": k}
+    first, of_gap = ("acc@1", "gap@k") if rival == "Acc@1" else ("pass@k", "gap_to_pass@1")
+    rows: list[tuple[Any, ...]] = []
     for (scope, name), part in scores.groupby(["scope", "name"], sort=False):
-        found = {}
-        for row in part.itertuples():
+        found: dict[str, Estimate] = {}
+        images = int(part.n_images.min()) if strict else None
+        for row in cast(Any, part).itertuples():
+            estimate = Estimate(row.value, row.low, row.high, row.n_items)
             if wanted.get(row.metric) == row.k:
-                found[row.metric] = Estimate(row.value, row.low, row.high, row.n_items)
-        if missing := sorted(wanted.keys() - found.keys()):
+                found[row.metric] = estimate
+            if (row.metric, row.k) == (first, 1):
+                found["acc@1"] = estimate
+            if (row.metric, row.k) == (of_gap, k):
+                found["gap@k"] = estimate
+        by_label = found.pop("label_excess@k", None)
+        if by_label is not None:
+            found.setdefault("excess_support@k", by_label)
+        needed = {"acc@1", "pass@k", "excess_support@k", "gap@k"}
+        if missing := sorted(needed - found.keys()):
             raise UserError(
                 f"the scores of {name} lack {missing} at K = {k}; "
                 "sample K completions and a greedy one for each item"
@@ -178,7 +221,11 @@ def diagnose(
         limits = {"tau_support": tau_support, "delta_gap": delta_gap}
         support, gap = found["excess_support@k"], found["gap@k"]
         raw = found["pass@k"].value, found["acc@1"].value
-        ours, paper = decide(support, gap, **limits), paper_rule(*raw, **limits)
+        more = {"images": images, "rival": rival}
+        ours = decide(support, gap, **more, **limits)
+        if strict and by_label is not None:
+            ours = _above_both(ours, decide(by_label, gap, **more, **limits), by_label)
+        paper = paper_rule(*raw, **limits)
         rows.append((
             scope, name, ours.action, ours.why, ours.more_items, paper.action, paper.why, gap.n,
             support.value, support.low, support.high, gap.value, gap.low, gap.high, *raw,

@@ -10,12 +10,22 @@ averaged item by item first.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from medrl_core.errors import UserError
-from medrl_core.score.intervals import DRAWS, Estimate, bootstrap_draws, interval
+from medrl_core.score.intervals import (
+    DIFFERENCE,
+    DRAWS,
+    SHARE,
+    Estimate,
+    bootstrap_draws,
+    ends,
+    interval,
+)
 from medrl_core.score.passk import excess_support, guess_floor, pass_at_k
 from medrl_core.score.statistics import per_item
 
@@ -32,13 +42,13 @@ def item_values(frame: pd.DataFrame, k: int) -> pd.DataFrame:
     Returns:
         One row an item: item_id, image_id, dataset, split, and one column for each of `METRICS`.
         Excess support is nan where the floor is 1, and an item without options or label set has
-        floor 0, as in `score.score`.
+        floor 0, as in `statistics.score`.
 
     Raises:
         UserError: no rollouts, fewer than k samples of an item, or models that did not answer the
             same items of a data set, so that a mean over them would mix models.
     """
-    tables = []
+    tables: list[pd.DataFrame] = []
     # By name as well as weights: two seeds that learned nothing have equal weights and both count.
     for _, part in frame.groupby(["model", "model_hash"], sort=True):
         items = per_item(part).reset_index()
@@ -100,23 +110,30 @@ def by_dataset(table: pd.DataFrame, *, column: str = "value", seed: int = 0) -> 
     Returns:
         Columns dataset, value, low, high, n.
     """
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for name, part in table.groupby("dataset", sort=False):
-        draws = bootstrap_draws(part[[column]].to_numpy(), part.image_id, seed=seed)[:, 0]
-        low, high = interval(draws)
-        rows.append((name, float(part[column].mean()), low, high, len(part)))
+        value = float(part[column].mean())
+        low, high = interval(_drawn(part, column, seed), value=value)
+        rows.append((name, value, low, high, len(part)))
     return pd.DataFrame(rows, columns=["dataset", "value", "low", "high", "n"])
+
+
+def _drawn(part: pd.DataFrame, column: str, seed: int) -> np.ndarray:
+    """(D,) draws of one data set's mean: of shares, or of differences and of what is like them."""
+    values = part[[column]].to_numpy(dtype=float)
+    prior = ends(values, SHARE if column in ("acc@1", "pass@k") else DIFFERENCE)
+    return bootstrap_draws(values, part.image_id, prior=prior, seed=seed)[:, 0]
 
 
 def _draws(table: pd.DataFrame, column: str, seed: int) -> tuple[float, np.ndarray, int]:
     """Mean over data sets, its (D,) bootstrap draws, and the number of items."""
     if table.empty:
         return float("nan"), np.full(DRAWS, np.nan), 0
-    means, drawn = [], []
+    means: list[float] = []
+    drawn: list[NDArray[np.float64]] = []
     for index, (_, part) in enumerate(table.groupby("dataset", sort=True)):
         means.append(part[column].mean())
-        values = part[[column]].to_numpy()
-        drawn.append(bootstrap_draws(values, part.image_id, seed=seed + index)[:, 0])
+        drawn.append(_drawn(part, column, seed + index))
     return float(np.mean(means)), np.mean(drawn, axis=0), len(table)
 
 
@@ -131,7 +148,7 @@ def mean_over_datasets(
         seed: of the bootstrap.
     """
     value, drawn, n = _draws(table, column, seed)
-    return Estimate(value, *interval(drawn), n)
+    return Estimate(value, *interval(drawn, value=value), n)
 
 
 def contrast(
@@ -145,7 +162,8 @@ def contrast(
     """
     value_a, drawn_a, n_a = _draws(a, column, seed)
     value_b, drawn_b, n_b = _draws(b, column, seed + 1000)
-    return Estimate(value_a - value_b, *interval(drawn_a - drawn_b), n_a + n_b)
+    value = value_a - value_b
+    return Estimate(value, *interval(drawn_a - drawn_b, value=value), n_a + n_b)
 
 
 def slope(
@@ -173,14 +191,13 @@ def slope(
         return Estimate(float("nan"), float("nan"), float("nan"), len(table))
     spread = at - at.mean()
     weights = spread / (spread**2).sum()
-    means, drawn = [], []
-    for index, name in enumerate(names):
-        part = table[table.dataset == name]
+    means: list[float] = []
+    drawn: list[NDArray[np.float64]] = []
+    for index, (_, part) in enumerate(table.groupby("dataset", sort=True)):
         means.append(part[column].mean())
-        values = part[[column]].to_numpy()
-        drawn.append(bootstrap_draws(values, part.image_id, seed=seed + index)[:, 0])
+        drawn.append(_drawn(part, column, seed + index))
     value = float(weights @ np.array(means))
-    return Estimate(value, *interval(weights @ np.array(drawn)), len(table))
+    return Estimate(value, *interval(weights @ np.array(drawn), value=value), len(table))
 
 
 def support_gain(after: pd.DataFrame, before: pd.DataFrame, *, seed: int = 0) -> Estimate:
@@ -199,13 +216,18 @@ def support_gain(after: pd.DataFrame, before: pd.DataFrame, *, seed: int = 0) ->
     column = "excess_support@k"
     keys = ["item_id", "image_id", "dataset"]
     both = after.merge(before, on=keys, suffixes=("", "_before"))
-    means, drawn = [], []
+    means: list[float] = []
+    drawn: list[NDArray[np.float64]] = []
     for index, (_, part) in enumerate(both.groupby("dataset", sort=True)):
         values = part[[column, f"{column}_before"]].to_numpy()
-        draws = np.maximum(bootstrap_draws(values, part.image_id, seed=seed + index), 0.0)
+        after_end, before_end = ends(values[:, :1], DIFFERENCE), ends(values[:, 1:], DIFFERENCE)
+        prior = [(a, b) for a in after_end[:, 0] for b in before_end[:, 0]]
+        draws = bootstrap_draws(values, part.image_id, prior=prior, seed=seed + index)
+        draws = np.maximum(draws, 0.0)
         drawn.append(draws[:, 0] - draws[:, 1])
         cut = np.maximum(values.mean(axis=0), 0.0)
         means.append(cut[0] - cut[1])
     if not means:
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    return Estimate(float(np.mean(means)), *interval(np.mean(drawn, axis=0)), len(both))
+    value = float(np.mean(means))
+    return Estimate(value, *interval(np.mean(drawn, axis=0), value=value), len(both))

@@ -9,23 +9,26 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import prompt_hash, reading_of
 from medrl_core.errors import UserError, first_three
+from medrl_core.sample.completions import GREEDY, Completion, Decoding
 from medrl_core.sample.rollouts import KEY, RolloutStore
-from medrl_core.sample.sampling import GREEDY, Completion, Decoding, sample
 from medrl_core.score.parsing import Parsed, is_correct, parse
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
 
 EVERY_SECONDS = 5.0
 
 
 def evaluate(
-    model,
-    processor,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
     items: Sequence[Item],
     store: RolloutStore,
     *,
@@ -59,6 +62,8 @@ def evaluate(
         UserError: two items have one id, or the store has completions of these items with another
             seed or token limit.
     """
+    from medrl_core.sample.sampling import sample  # needs torch; reading answers does not
+
     decoding = decoding or Decoding()
     doubled = [name for name, n in Counter(item.item_id for item in items).items() if n > 1]
     if doubled:
@@ -141,12 +146,12 @@ def judgement(item: Item, text: str, answers: dict[tuple[str, str], Parsed]) -> 
 
 
 def _asked(
-    frame: pd.DataFrame, prompts: set[tuple], model_hash: str, decoding: Decoding, k: int
+    frame: pd.DataFrame, prompts: set[tuple[str, str]], model_hash: str, decoding: Decoding, k: int
 ) -> pd.DataFrame:
     """The rows of a store that belong to these prompts, this model, this decoding and first k."""
     greedy = frame["sample_index"] == GREEDY
     sampled = (frame["decoding"] == decoding.name) & frame["sample_index"].between(0, k - 1)
-    ours = pd.Series(zip(frame["item_id"], frame["prompt_hash"], strict=True), dtype=object)
+    ours = pd.Series(list(zip(frame["item_id"], frame["prompt_hash"], strict=True)), dtype=object)
     keep = (frame["model_hash"] == model_hash) & (greedy | sampled) & ours.isin(prompts)
     return frame[keep].reset_index(drop=True)
 
@@ -176,13 +181,13 @@ def rollout_rows(
     seed: int,
     model_name: str,
     model_hash: str,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Read completions and give their rows (see `medrl_core.sample.rollouts`).
 
     Arguments: `seed`, `model_name` and `model_hash` are written into the rows.
     """
     answers: dict[tuple[str, str], Parsed] = {}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for item, hashed, index, text, n_tokens, ended, logprob in completions:
         rows.append(
             judgement(item, text, answers)
@@ -203,7 +208,7 @@ def rollout_rows(
     return rows
 
 
-def parse_item(text: str, item: Item):
+def parse_item(text: str, item: Item) -> Parsed:
     """Parse a completion of an item with the item's own options, labels and synonyms."""
     return parse(
         text,

@@ -15,6 +15,9 @@ from medrl_core.errors import UserError
 
 DRAWS = 2000
 LEVEL = 0.95
+# Ranges of what is averaged: shares and chances, and differences of two of them.
+SHARE = (0.0, 1.0)
+DIFFERENCE = (-1.0, 1.0)
 # Weights of one block of draws; keeps a block under 100 MB however many images there are.
 _BLOCK = 4_000_000
 
@@ -49,67 +52,105 @@ def _sums(
     sums = np.stack(
         [np.bincount(codes, weights=column, minlength=groups) for column in values.T], axis=1
     )
-    return sums, np.bincount(codes, minlength=groups).astype(float)
+    return sums.astype(float), np.bincount(codes, minlength=groups).astype(float)
 
 
 def bootstrap_draws(
-    values: ArrayLike, clusters: ArrayLike | None = None, *, draws: int = DRAWS, seed: int = 0
+    values: ArrayLike,
+    clusters: ArrayLike | None = None,
+    *,
+    prior: ArrayLike | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Draw clusters with replacement and average every column over the rows drawn.
+    """Weigh clusters at random and average every column over the rows: a Bayesian bootstrap.
+
+    Resampling alone has no spread where all rows are alike (all right, none right), and too little
+    where there are few. A prior worth one cluster in all keeps it honest there and is lost among
+    many: for independent rows of 0 and 1 and the prior [[0], [1]], the draws are those of the
+    Beta(c + 1/2, n - c + 1/2) distribution (Jeffreys).
 
     Arguments: `values` (N, M); `clusters` (N,) names, for example image ids (None: each row its
-    own); `draws` D; `seed`. All columns see the same draws, so what is computed from several
-    columns keeps their dependence.
-    Returns: (D, M) means; nan throughout with fewer than two clusters, which tell no spread.
+    own); `prior` (P, M) rows that stand for what might have been seen, the ends of each column's
+    range, which share the weight of one cluster (None: none); `draws` D; `seed`. All columns see
+    the same weights, so what is computed from several columns keeps their dependence.
+    Returns: (D, M) means; nan throughout where one cluster and no prior tell no spread.
     Raises: UserError without rows, with a value that is not finite, or with unequal lengths.
-    Source: Davison and Hinkley 1997, section 3.8 (resampling of whole clusters).
+    Source: Rubin 1981 (The Bayesian Bootstrap), Ferguson 1973 (the prior); advised for evaluations
+    of few items by arXiv 2503.01747 and 2510.04265.
     """
     values = np.asarray(values, dtype=float)
     sums, counts = _sums(values, clusters)
     groups = len(counts)
-    if groups < 2:
+    rows = np.zeros((0, values.shape[1])) if prior is None else np.asarray(prior, dtype=float)
+    if groups + len(rows) < 2:
         return np.full((draws, values.shape[1]), np.nan)
+    size = counts.mean()
+    totals = np.concatenate(
+        [
+            np.concatenate([sums, counts[:, None]], axis=1),
+            np.concatenate([rows * size, np.full((len(rows), 1), size)], axis=1),
+        ]
+    )
     rng = np.random.default_rng(seed)
-    rows = max(1, _BLOCK // groups)
-    totals = np.concatenate([sums, counts[:, None]], axis=1)
+    # Drawn first and whole, so that the draws do not depend on how they are split into blocks.
+    prior_weights = rng.standard_gamma(1 / max(len(rows), 1), size=(draws, len(rows)))
+    step = max(1, _BLOCK // groups)
     means = np.empty((draws, values.shape[1]))
-    for start in range(0, draws, rows):
-        block = min(rows, draws - start)
-        # How often each cluster is drawn: the multinomial weights, counted from `groups` draws.
-        drawn = rng.integers(groups, size=(block, groups)) + groups * np.arange(block)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=block * groups).reshape(block, groups)
-        total = weights.astype(float) @ totals
+    for start in range(0, draws, step):
+        block = min(step, draws - start)
+        weights = np.concatenate(
+            [rng.standard_exponential((block, groups)), prior_weights[start : start + block]], axis=1
+        )
+        total = weights @ totals
         means[start : start + block] = total[:, :-1] / total[:, -1:]
     return means
 
 
-def interval(draws: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float]:
-    """Give the percentile interval of bootstrap draws (D,), leaving out draws that are nan."""
+def interval(
+    draws: NDArray[np.float64], level: float = LEVEL, value: float | None = None
+) -> tuple[float, float]:
+    """Give the percentile interval of bootstrap draws (D,), leaving out draws that are nan.
+
+    With `value` the interval is widened to hold it: at an end of its range the value is the end.
+    """
     draws = draws[~np.isnan(draws)]
     if draws.size == 0:
         return float("nan"), float("nan")
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    if value is not None and not np.isnan(value):
+        low, high = min(low, value), max(high, value)
     return float(low), float(high)
+
+
+def ends(values: NDArray[np.float64], bounds: tuple[float, float]) -> NDArray[np.float64]:
+    """Give the prior of one column (2, 1): its bounds, moved out to the values beyond them."""
+    low, high = min(bounds[0], values.min()), max(bounds[1], values.max())
+    return np.array([[low], [high]])
 
 
 def bootstrap_mean(
     values: ArrayLike,
     clusters: ArrayLike | None = None,
     *,
+    bounds: tuple[float, float] = SHARE,
     draws: int = DRAWS,
     level: float = LEVEL,
     seed: int = 0,
 ) -> Estimate:
-    """Estimate a mean with the percentile interval of a cluster bootstrap.
+    """Estimate a mean with the percentile interval of a Bayesian bootstrap over clusters.
 
-    Arguments: `values` (N,); `clusters`, `draws`, `seed` as `bootstrap_draws`; `level` of the
-    interval.
-    Returns: Estimate of the mean over rows; n is N.
+    Arguments: `values` (N,); `bounds` ends of their range, for the prior; `clusters`, `draws`,
+    `seed` as `bootstrap_draws`; `level` of the interval.
+    Returns: Estimate of the mean over rows; n is N. Its interval is never of zero width.
     Raises: UserError as `bootstrap_draws`.
     """
     values = np.asarray(values, dtype=float).reshape(-1, 1)
-    means = bootstrap_draws(values, clusters, draws=draws, seed=seed)
-    return Estimate(float(values.mean()), *interval(means[:, 0], level), len(values))
+    _sums(values, clusters)  # checks them before anything is made of them
+    prior = ends(values, bounds)
+    means = bootstrap_draws(values, clusters, prior=prior, draws=draws, seed=seed)
+    value = float(values.mean())
+    return Estimate(value, *interval(means[:, 0], level, value), len(values))
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
@@ -134,7 +175,9 @@ def paired_difference(
     Raises: UserError when the lengths differ, or as `bootstrap_draws`.
     """
     difference = _differences(a, b)
-    return bootstrap_mean(difference, clusters, draws=draws, level=level, seed=seed)
+    return bootstrap_mean(
+        difference, clusters, bounds=DIFFERENCE, draws=draws, level=level, seed=seed
+    )
 
 
 def permutation_test(

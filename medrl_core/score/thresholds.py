@@ -11,3 +11,6 @@ TAU_SUPPORT = 0.2
 DELTA_GAP = 0.1
 # Small on purpose: at large K guessing fills all room.
 SUPPORT_K = 4
+# Fewer images than these decide nothing: what is said of them would rest on the prior of their
+# interval, which counts for one, and on which few were drawn. A convention as well.
+FEWEST_IMAGES = 20

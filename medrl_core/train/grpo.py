@@ -6,6 +6,7 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from transformers import set_seed
@@ -62,7 +63,7 @@ class CareGRPOTrainer(Guarded, GRPOTrainer):
     def __init__(self, *args, care: Care, **kwargs):
         super().__init__(*args, **kwargs)
         self.care = care
-        self._rewards: torch.Tensor | None = None
+        self._rewards: Any = None
         policy = self.accelerator.unwrap_model(self.model)
         self.reference = reference.make(policy, self.accelerator)
         self.add_callback(reference.MovingAverage(self.reference, self.accelerator))
@@ -228,8 +229,9 @@ def train(
         raise UserError("RL ends after so many steps or so many tokens: give one of the two")
     if 0 in (steps, tokens):
         return model, []
-    fewest = steps
-    if tokens is not None:
+    if tokens is None:
+        fewest = steps = cast(int, steps)  # one of the two is given
+    else:
         fewest, steps = budget.steps(tokens, completions_per_step, max_new_tokens)
     care, scale = care or Care(), scale or Scale()
     width = widen(model, lora)
@@ -288,5 +290,6 @@ def train(
     if save_to:
         trainer.save_model(str(save_to))
     history = [row for row in trainer.state.log_history if "reward" in row]
-    model = trainer.model.to(width) if width else trainer.model
+    trained: Any = trainer.model
+    model = trained.to(width) if width else trained
     return model.eval(), history

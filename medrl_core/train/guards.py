@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
@@ -38,7 +39,10 @@ def check_pictures(items: Sequence[Item], label: str) -> None:
         )
 
 
-class Guarded:
+_Trainer = cast(Any, object)  # for types: the trainer of TRL next in the order of classes
+
+
+class Guarded(_Trainer):
     """Mixed in before a TRL trainer's class.
 
     Arguments:
@@ -54,6 +58,7 @@ class Guarded:
         self._silent, self._signal, self._learned = 0, False, False
 
     def training_step(self, model, inputs, num_items_in_batch=None):
+        """Take a step as the trainer does; stop at a loss that is not finite."""
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             if isinstance(inputs, Mapping) and "input_ids" in inputs:  # SFT: what was taught
@@ -63,6 +68,7 @@ class Guarded:
         return loss
 
     def compute_loss(self, model, inputs, *args, **kwargs):
+        """Compute the loss as the trainer does, and note whether any advantage moves the model."""
         if "advantages" in inputs:  # after every bonus
             self._signal |= bool(inputs["advantages"].abs().max() > 1e-6)
         return super().compute_loss(model, inputs, *args, **kwargs)

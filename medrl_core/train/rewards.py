@@ -12,7 +12,7 @@ def _text(completion) -> str:
 def accuracy_reward(
     completions, gold, options, label_set, synonyms, answer_format, **_
 ) -> list[float]:
-    """1 for a right answer, else 0 (PAPER.md, accuracy reward; ours parses as the evaluation does).
+    """1 for a right answer, else 0: the paper's accuracy reward, read as the evaluation reads.
 
     Arguments:
         completions: N texts, or N lists of chat turns.
@@ -37,7 +37,7 @@ def accuracy_reward(
 
 
 def format_reward(completions, **_) -> list[float]:
-    """1 where the whole completion is think then answer tags, else 0 (PAPER.md, format reward).
+    """1 where the whole completion is think then answer tags, else 0: the paper's format reward.
 
     Arguments:
         completions: N texts, or N lists of chat turns.

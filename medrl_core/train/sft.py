@@ -6,6 +6,7 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import TrainerCallback, set_seed
@@ -46,7 +47,10 @@ class KeepBest(TrainerCallback):
         self.patience, self.waited, self.loss = patience, 0, math.inf
         self.weights: dict[str, torch.Tensor] = {}
 
-    def on_evaluate(self, args, state, control, metrics=None, model=None, **kwargs):
+    def on_evaluate(
+        self, args, state, control, metrics: Any = None, model: Any = None, **kwargs
+    ):
+        """Keep the weights of the lowest loss, and stop after too many that are not lower."""
         self.waited += 1
         if metrics["eval_loss"] < self.loss:
             self.loss, self.waited = metrics["eval_loss"], 0
@@ -164,5 +168,6 @@ def train(
     if save_to:
         trainer.save_model(str(save_to))
     history = [row for row in trainer.state.log_history if {"loss", "eval_loss"} & set(row)]
-    model = trainer.model.to(width) if width else trainer.model
+    trained: Any = trainer.model
+    model = trained.to(width) if width else trained
     return model.eval(), history

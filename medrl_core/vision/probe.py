@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from medrl_core.errors import UserError
-from medrl_core.score.intervals import DRAWS, bootstrap_mean, interval
+from medrl_core.score.intervals import DRAWS, SHARE, bootstrap_draws, bootstrap_mean, ends, interval
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # sklearn's C on standardised features
 NEIGHBOURS = 20  # as in the paper
@@ -91,7 +91,7 @@ def linear_probe(
         (N_test, n_classes) scores.
     """
     scaler = StandardScaler().fit(train_x)
-    train, val, test = (scaler.transform(x) for x in (train_x, val_x, test_x))
+    train, val, test = (np.asarray(scaler.transform(x)) for x in (train_x, val_x, test_x))
     if len(train) < train.shape[1]:
         # The L2 solution lies in the span of the training rows: rotate into it, lose nothing.
         basis = np.linalg.svd(train, full_matrices=False)[2].T
@@ -319,13 +319,13 @@ def metric_intervals(
     classes = range(1, 2) if task == "binary" else range(scores.shape[1])
     areas = [_auc_draws(scores[:, i], truth[:, i], weights) for i in classes]
     drawn = {
-        "accuracy": _share(right, weights),
+        "accuracy": bootstrap_draws(right[:, None], prior=ends(right, SHARE), draws=draws, seed=seed)[:, 0],
         "auc": np.mean(areas, axis=0),
         "balanced_accuracy": np.mean(sides, axis=0),
         "ece": np.full(draws, np.nan),
     }
     values = metrics(scores, labels, task)
-    rows = [(name, value, *interval(drawn[name]), n) for name, value in values.items()]
+    rows = [(name, value, *interval(drawn[name], value=value), n) for name, value in values.items()]
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n"])
 
 

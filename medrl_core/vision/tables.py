@@ -13,7 +13,15 @@ import pandas as pd
 
 from medrl_core.data.images import ImageSet
 from medrl_core.errors import UserError
-from medrl_core.score.intervals import Estimate, bootstrap_draws, bootstrap_mean, interval
+from medrl_core.score.intervals import (
+    DIFFERENCE,
+    SHARE,
+    Estimate,
+    bootstrap_draws,
+    bootstrap_mean,
+    ends,
+    interval,
+)
 from medrl_core.vision import probe
 from medrl_core.vision.axis import Look, Reading
 from medrl_core.vision.cka import linear_cka
@@ -30,13 +38,17 @@ def _full(readings: Iterable[Reading]) -> list[Reading]:
     return [r for r in chosen if r.fraction == most and r.seed == first]
 
 
-def _mean_over_sets(sets: Sequence[np.ndarray], seed: int) -> Estimate:
+def _mean_over_sets(
+    sets: Sequence[np.ndarray], seed: int, bounds: tuple[float, float] = SHARE
+) -> Estimate:
     """Mean over sets of the mean over their images; images are drawn again within each set."""
-    draws = np.mean(
-        [bootstrap_draws(v[:, None], seed=seed + i)[:, 0] for i, v in enumerate(sets)], axis=0
-    )
+    drawn = [
+        bootstrap_draws(v[:, None], prior=ends(v, bounds), seed=seed + i)[:, 0]
+        for i, v in enumerate(sets)
+    ]
     value = float(np.mean([v.mean() for v in sets]))
-    return Estimate(value, *interval(draws), sum(len(v) for v in sets))
+    low, high = interval(np.mean(drawn, axis=0), value=value)
+    return Estimate(value, low, high, sum(len(v) for v in sets))
 
 
 def accuracy_table(readings: Sequence[Reading], seed: int = 0) -> pd.DataFrame:
@@ -86,7 +98,7 @@ def recall_table(
     """Recall of every class of the linear probes on all labels.
 
     Args:
-        readings: from `vision.look`.
+        readings: from `axis.look`.
         classes: class names of each image set.
         seed: of the bootstrap.
 
@@ -126,7 +138,7 @@ def difference_table(readings: Sequence[Reading], reference: str, seed: int = 0)
     """Accuracy of each tower minus that of a reference tower on the same test images.
 
     Args:
-        readings: from `vision.look`; the linear probes on all labels are compared.
+        readings: from `axis.look`; the linear probes on all labels are compared.
         reference: name of the tower to compare with.
         seed: of the bootstrap.
 
@@ -148,7 +160,7 @@ def difference_table(readings: Sequence[Reading], reference: str, seed: int = 0)
             *((d, [gain]) for d, gain in gains.items()),
             (ALL_SETS, [*gains.values()]),
         ]:
-            e = _mean_over_sets(sets, seed)
+            e = _mean_over_sets(sets, seed, DIFFERENCE)
             rows.append((name, tower, e.value, e.low, e.high, e.n))
     return pd.DataFrame(rows, columns=["dataset", "tower", "value", "low", "high", "n"])
 

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from made_rollouts import frame_of, rollouts
 from medrl_core.errors import UserError
 from medrl_core.score.boundary import decide, diagnose, more_items, paper_rule
 from medrl_core.score.intervals import Estimate
+from medrl_core.score.statistics import score
 from medrl_core.score.thresholds import DELTA_GAP, TAU_SUPPORT
 
 # Of the worked examples below; the defaults are a study's choice and have a test of their own.
@@ -149,3 +151,40 @@ def test_diagnose_sees_guessing_where_the_paper_rule_does_not():
     assert table.paper_why[0] == "Pass@K 0.99 exceeds Acc@1 0.25 by 0.74."
     with pytest.raises(UserError, match="guessed lack.*K = 8"):
         diagnose(scores(guessed=((0, 1), (0, 1), 1, 1)), k=8)
+
+
+def skewed(n, always):
+    """n items of which nine in ten are A: a model that always says A, or one that is right."""
+    golds = ["B" if i % 10 == 0 else "A" for i in range(n)]
+    return score(frame_of(*(
+        rollouts(f"i{i}", "A" if always else "B", ["A"] * 4 if always else [gold, "C", "D", "C"],
+                 gold=gold, n_options=4)
+        for i, gold in enumerate(golds)
+    )))  # fmt: skip
+
+
+def test_few_images_decide_nothing():
+    few = diagnose(skewed(19, always=False), 4, strict=True).iloc[0]
+    assert (few.action, few.more_items) == ("undecided", 1)
+    assert few.why == "too few items to say: 19 items or images of its own, at least 20 are needed."
+    assert diagnose(skewed(300, always=False), 4, strict=True).iloc[0].action == "sharpen"
+
+
+def test_support_that_is_a_skewed_label_is_no_support():
+    scores = skewed(300, always=True)
+    assert diagnose(scores, 1).iloc[0].action == "stop"  # 90 % right, above a uniform 25 %
+    strict = diagnose(scores, 1, strict=True).iloc[0]
+    assert strict.action == "undecided"
+    assert strict.why.startswith("labels are skewed: above the uniform guess floor it would be stop")
+    one = score(frame_of(*(rollouts(f"i{i}", "A", ["A"] * 2, n_options=4) for i in range(30))))
+    why = diagnose(one, 2, strict=True).iloc[0].why
+    assert why.startswith("all items have one right answer")
+
+
+def test_without_options_the_label_floor_is_the_floor():
+    frame = frame_of(*(
+        rollouts(f"i{i}", "A", ["A"] * 2, gold="ABCD"[i % 4], n_options=-1) for i in range(40)
+    ))  # fmt: skip
+    scores = score(frame)
+    assert not scores.metric.isin(["guess_floor@k", "excess_support@k"]).any()
+    assert diagnose(scores, 2).iloc[0].support == pytest.approx((0.25 - 0.4375) / (1 - 0.4375))

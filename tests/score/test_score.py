@@ -64,7 +64,8 @@ def test_scopes_and_sizes(frame):
     overall = scores[scores.scope == "overall"]
     assert set(overall.n_items) == {3} and set(overall.n_images) == {2}
     e = scores[scores.name == "e"]
-    assert e.low.isna().all()  # one image: no interval
+    shares = e[e.metric.isin(["acc@1", "pass@k"])]
+    assert (shares.high - shares.low > 0.5).all()  # one image tells little
 
 
 def test_every_interval_holds_its_value_and_comes_again(frame):
@@ -166,7 +167,7 @@ def test_compare_finds_a_true_difference():
     worse = frame_of(*(rollouts(f"i{i}", "AB"[i < 10], ["B"]) for i in range(12)))
     row = compare(better, worse).iloc[0]
     assert row.value == pytest.approx(10 / 12)
-    assert row.low > 0.5
+    assert row.low > 0.4
     assert row.p == pytest.approx(2 / 2**10)
 
 

@@ -48,11 +48,13 @@ def test_any_rollouts(frame, random):
     sure = scores.dropna(subset=["low", "high"])
     assert (sure.low <= sure.high).all()
     assert (scores.n_images <= scores.n_items).all() and (scores.n_images >= 1).all()
-    assert scores.low[scores.n_images == 1].isna().all()
+    shares = scores[scores.metric.isin(["acc@1", "pass@k", "majority_vote"])]
+    assert (shares.high - shares.low > 0.005).all()  # all right or all wrong, too
+    assert (shares.high - shares.low > 0.5)[shares.n_images == 1].all()
     assert not np.isinf(scores[["value", "low", "high"]].to_numpy(dtype=float)).any()
     for _, rows in scores.groupby(["scope", "name"]):
         part = dict(zip(zip(rows.metric, rows.k, strict=True), rows.value, strict=True))
-        for metric in ("pass@k", "guess_floor@k"):
+        for metric in ("pass@k", "guess_floor@k", "label_floor@k"):
             along_k = rows[rows.metric == metric].sort_values("k").value
             assert (np.diff(along_k) >= -1e-12).all()
         if ("pass@k", 1) in part:

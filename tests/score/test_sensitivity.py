@@ -12,20 +12,20 @@ from medrl_core.score.statistics import per_item, score
 
 SETS = {"seen": ("B", ["A", "B", "A", "B"]), "never": ("B", ["B"] * 4), "known": ("A", ["A"] * 4)}
 EXPOSURE = {"seen": 100, "known": 50}
-N = 12
+N = 80
 
 
 def frame(split, model="base", **sets):
-    """Twelve items of each data set, all answered alike: greedy answer and samples; A is right."""
+    """Eighty items of each data set, all answered alike: greedy answer and samples; A is right."""
     return pd.DataFrame([
         row for name, (greedy, samples) in sets.items() for i in range(N)
-        for row in rollouts(f"{name}/{split}/{i}", greedy, samples, dataset=name, n_options=4,
+        for row in rollouts(f"{name}/{split}/{i}", greedy[i % len(greedy)], samples, dataset=name, n_options=4,
                             model=model)
     ])
 
 
-def trial(**more):
-    base = frame("val", **SETS)
+def trial(sets=SETS, **more):
+    base = frame("val", **sets)
     arms = {"base": "B", "rl": "A", "sft": "B", "sft_rl": "B"}
     values = {
         split: {
@@ -47,7 +47,7 @@ def test_what_the_rule_looks_at_is_what_the_score_says():
 
 def test_thresholds_by_hand():
     """At K = 4 `seen` has a gap of 1 and `known` none; RL is always right, SFT then RL never."""
-    table = sensitivity.by_threshold(trial(), 4, [0.2, 1.0], [0.1]).set_index("tau_support")
+    table = sensitivity.by_threshold(trial(), 4, [0.2, 0.9], [0.1]).set_index("tau_support")
     # seen: sharpen (RL, regret 0); never: bridge (regret 1); known: stop (base, regret 1).
     assert table.loc[0.2, "value"] == pytest.approx(2 / 3)
     assert table.loc[0.2, ["right", "undecided"]].tolist() == [1, 0]
@@ -55,8 +55,8 @@ def test_thresholds_by_hand():
 
 
 def test_a_threshold_out_of_reach_bridges_everywhere():
-    one = sensitivity.by_threshold(trial(), 1, [1.0], [0.1]).iloc[0]
-    # At K = 1 `seen` fills a third of the room: under 1. `known` reaches 1.
+    one = sensitivity.by_threshold(trial(), 1, [0.9], [0.1]).iloc[0]
+    # At K = 1 `seen` fills a third of the room: under 0.9. `known` reaches 1.
     assert one.value == pytest.approx(1) and one.right == pytest.approx(2 / 3)
 
 
@@ -67,13 +67,13 @@ def test_k_that_was_not_sampled_is_left_out():
 
 def test_fewer_items_are_drawn_again_alike_and_never_more_than_there_are():
     one = trial(seed=5)
-    table = sensitivity.by_items(one, 4, [6, N, N + 1], 3)
-    assert list(table.images.unique()) == [6, N]
+    table = sensitivity.by_items(one, 4, [60, N, N + 1], 3)
+    assert list(table.images.unique()) == [60, N]
     assert list(table.quantity[:3]) == ["regret", "right", "undecided"]
     # Every item of a set is answered alike, so any draw decides like all items do.
     assert table[table.quantity == "right"]["value"].tolist() == [1, 1]
     assert table[table.quantity == "regret"]["value"].tolist() == pytest.approx([2 / 3, 2 / 3])
-    pd.testing.assert_frame_equal(table, sensitivity.by_items(trial(seed=5), 4, [6, N, N + 1], 3))
+    pd.testing.assert_frame_equal(table, sensitivity.by_items(trial(seed=5), 4, [60, N, N + 1], 3))
 
 
 def test_one_image_leaves_all_undecided_and_none_right_or_wrong():
@@ -82,13 +82,15 @@ def test_one_image_leaves_all_undecided_and_none_right_or_wrong():
     assert table.loc["right"].isna().tolist() == [False, True, True, True]
 
 
-def test_thresholds_are_chosen_on_the_other_data_sets():
-    """`seen` alone profits from a low delta: the others choose, so it gets the default."""
-    found = sensitivity.tuned(trial(), 4, [0.2, 0.9], [0.1, 0.0]).set_index("name")
-    # For `seen`, only `never` and `known` count. delta = 0 makes `known` sharpen: RL is right.
-    assert found.loc["seen", ["tau_support", "delta_gap"]].tolist() == [0.2, 0.0]
+def test_thresholds_are_chosen_on_the_other_data_sets(monkeypatch):
+    """The other data sets choose a set's thresholds, whatever it would profit from itself."""
+    monkeypatch.setattr(sensitivity, "DELTA_GAP", 0.5)  # the default, under which `known` stops
+    some_gap = trial({**SETS, "known": ("BAAA", ["A"] * 4)})
+    found = sensitivity.tuned(some_gap, 4, [0.2, 0.85], [0.5, 0.1]).set_index("name")
+    # For `seen`, only `never` and `known` count. delta = 0.1 makes `known` sharpen: RL is right.
+    assert found.loc["seen", ["tau_support", "delta_gap"]].tolist() == [0.2, 0.1]
     # For `known`, only the others count: nothing beats the default, which is taken.
-    assert found.loc["known", ["tau_support", "delta_gap"]].tolist() == [0.2, 0.1]
+    assert found.loc["known", ["tau_support", "delta_gap"]].tolist() == [0.2, 0.5]
     assert found.loc["known", "action"] == "stop"
     alone = trial()
     few = sensitivity.Trial(alone.base[alone.base.dataset == "seen"], {}, {}, {})

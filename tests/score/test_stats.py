@@ -11,7 +11,6 @@ from scipy import stats as scipy_stats
 from medrl_core.errors import UserError
 from medrl_core.score import intervals
 from medrl_core.score.intervals import (
-    Estimate,
     bootstrap_draws,
     bootstrap_mean,
     holm,
@@ -24,9 +23,46 @@ from medrl_core.score.intervals import (
 def test_the_mean_is_over_rows_not_clusters():
     e = bootstrap_mean([1, 1, 1, 0], ["a", "a", "a", "b"])
     assert (e.value, e.n) == (0.75, 4)
-    # Draws hold images a, a (mean 1), a, b (0.75) or b, b (0).
-    assert (e.low, e.high) == (0.0, 1.0)
-    assert set(np.unique(bootstrap_draws([[1], [1], [1], [0]], list("aaab")))) == {0, 0.75, 1}
+    # With weight u on image a the mean is 3u / (3u + 1 - u), and u is uniform for two images:
+    # below m with chance m / (3 - 2m).
+    drawn = bootstrap_draws([[1], [1], [1], [0]], list("aaab"), draws=20_000)[:, 0]
+    for m in (0.25, 0.5, 0.9):
+        assert np.mean(drawn < m) == pytest.approx(m / (3 - 2 * m), abs=0.015)
+
+
+@pytest.mark.parametrize("right, n", [(3, 3), (0, 3), (1, 8), (19, 20), (0, 100), (60, 100)])
+def test_independent_verdicts_have_the_interval_of_jeffreys(right, n):
+    e = bootstrap_mean([1.0] * right + [0.0] * (n - right), draws=40_000)
+    posterior = scipy_stats.beta(right + 0.5, n - right + 0.5)
+    low, high = posterior.ppf([0.025, 0.975])
+    low, high = (0 if right == 0 else low), (1 if right == n else high)
+    assert (e.low, e.high) == pytest.approx((low, high), abs=0.012)
+    assert e.low <= e.value <= e.high
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3)), min_size=1, max_size=12))
+def test_no_interval_has_zero_width_and_each_holds_its_value(rows):
+    values, images = zip(*rows, strict=True)
+    e = bootstrap_mean(values, images, draws=200)
+    assert 0 <= e.low <= e.value <= e.high <= 1
+    assert e.high - e.low > 0.005
+    e = paired_difference(values, values, images, draws=200)
+    assert -1 <= e.low < 0 < e.high <= 1
+
+
+@pytest.mark.parametrize("chance", [0.02, 0.1, 0.5, 0.9, 0.98])
+@pytest.mark.parametrize("images", [5, 20, 60])
+def test_coverage_of_shares_over_items_of_an_image(chance, images):
+    """Three items an image that are alike or not: few images and rare answers are covered, too."""
+    rng, hits, trials = np.random.default_rng(11), 0, 300
+    for trial in range(trials):
+        of_image = rng.random(images) < chance
+        alike = rng.random((images, 3)) < 0.5
+        values = np.where(alike, of_image[:, None], rng.random((images, 3)) < chance)
+        e = bootstrap_mean(values.ravel(), np.repeat(np.arange(images), 3), draws=300, seed=trial)
+        hits += e.low <= chance <= e.high
+    # Resampling without a prior covers 3 % of the cells with few images and rare answers.
+    assert hits / trials >= 0.9
 
 
 def test_interval_agrees_with_the_normal_one_for_independent_rows():
@@ -66,10 +102,11 @@ def test_seed_decides_and_blocks_do_not(monkeypatch):
     assert np.allclose(whole, bootstrap_draws(values, seed=5), atol=1e-12)
 
 
-def test_one_cluster_tells_no_spread():
+def test_one_cluster_tells_little_and_without_a_prior_no_spread():
     e = bootstrap_mean([0.2, 0.4], ["a", "a"])
     assert e.value == pytest.approx(0.3)
-    assert np.isnan(e.low) and np.isnan(e.high)
+    assert e.low < 0.1 and e.high > 0.8
+    assert np.isnan(bootstrap_draws([[0.2], [0.4]], ["a", "a"])).all()
 
 
 @pytest.mark.parametrize("values, clusters, message", [
@@ -86,14 +123,15 @@ def test_bad_input(values, clusters, message):
 def test_interval_leaves_out_nan():
     assert interval(np.array([np.nan, 1.0, 1.0])) == (1.0, 1.0)
     assert np.isnan(interval(np.array([np.nan]))).all()
+    assert interval(np.array([0.2, 0.3]), value=0.5)[1] == 0.5
 
 
 def test_paired_difference_is_a_minus_b():
     e = paired_difference([1, 1, 1, 0], [0, 0, 1, 0], list("abcd"))
     assert e.value == 0.5
-    assert 0.0 <= e.low <= 0.5 <= e.high <= 1.0
-    same = paired_difference([1, 0], [1, 0])
-    assert same == Estimate(0.0, 0.0, 0.0, 2)
+    assert -0.3 < e.low < 0.1 and 0.75 < e.high <= 1.0
+    same = paired_difference([1, 0] * 200, [1, 0] * 200)
+    assert same.value == 0 and -0.02 < same.low < 0 < same.high < 0.02
     with pytest.raises(UserError, match="equal lengths"):
         paired_difference([1], [1, 0])
 

@@ -1,0 +1,164 @@
+"""The report of a log as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from medrl_core.errors import printable
+from medrl_core.report import tables
+
+METRICS = {
+    "acc@1": ("Acc@1", "percent"),
+    "pass@k": ("Pass@{k}", "percent"),
+    "guess_floor@k": ("uniform floor@{k}", "percent"),
+    "label_floor@k": ("label floor@{k}", "percent"),
+    "excess_support@k": ("excess support@{k}", "number"),
+    "gap@k": ("Pass@{k} - Acc@1", "points"),
+    "gap_to_pass@1": ("Pass@{k} - Pass@1", "points"),
+    "majority_vote": ("majority vote", "percent"),
+}
+
+
+def lines(report: dict[str, Any]) -> Iterator[str]:
+    """Give the report of `log_report.report` line by line."""
+    counts = report["counts"]
+    about = [report["format"], report["dataset"], report["model"], report["sampling"]]
+    yield f"{report['source']}: " + ", ".join(part for part in about if part)
+    yield report["headline"]
+    yield (
+        f"{counts['items']} items, {counts['samples']} sampled and {counts['greedy']} greedy answers"
+        + (f", {counts['missing']} missing" if counts["missing"] else "")
+    )
+    for lack in [*report["lacks"], *report["withheld"]]:
+        yield f"- {lack}"
+    for note in report["notes"]:
+        yield f"- {note}"
+    yield from _verdicts(report["verdicts"])
+    if report["series"]:
+        yield ""
+        yield _series(report["series"])
+    yield ""
+    yield _scores(report)
+    yield from _answers(report)
+    yield from decision_lines(report)
+
+
+def _verdicts(found: dict[str, Any]) -> Iterator[str]:
+    named = f" ({found['scorer']})" if found["scorer"] else ""
+    if not found["compared"]:
+        yield f"Verdicts: {found['counts']}; nothing to hold them against"
+        return
+    yield (
+        f"Verdicts: {found['counts']} count. The log's{named} and our reading differ in "
+        f"{found['differing']} of {found['compared']}: {found['only_read_right']} only our reading "
+        f"calls right, {found['only_stored_right']} only the log"
+    )
+    for one in found["examples"]:
+        side = "log right" if one["stored_right"] else "log wrong"
+        read = one["read"] or "no answer"
+        yield printable(f"  {one['item_id']}: {side}, read as {read}, gold {one['gold']}: {one['text']}")
+
+
+def _series(rows: list[dict[str, Any]]) -> str:
+    k = rows[0]["k"]
+    frame = pd.DataFrame(rows)
+
+    def column(name: str) -> list[str]:
+        return [
+            tables.interval(*(_nan(row[name + end]) for end in ("", "_low", "_high"))) for row in rows
+        ]
+
+    table = pd.DataFrame(
+        {
+            "step": frame.step,
+            "items": frame.n_items,
+            f"Pass@{k}": column("pass@k"),
+            "Pass@1": column("pass@1"),
+            "no answer": [tables.number(_nan(row["no_answer"])) for row in rows],
+            "mixed groups": [tables.number(_nan(row["signal"])) for row in rows],
+        }
+    )
+    if frame["acc@1"].notna().any():
+        table.insert(4, "Acc@1", column("acc@1"))
+    for name in ("kept", "lost", "new"):
+        table[name] = ["" if row[name] is None else f"{row[name]:g}" for row in rows]
+    chance = [
+        "" if row["lost_by_chance"] is None
+        else f"{row['lost_by_chance']:.1f} / {row['new_by_chance']:.1f}" for row in rows
+    ]  # fmt: skip
+    table["lost / new by chance"] = chance
+    return table.to_string(index=False)
+
+
+def _nan(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _scores(report: dict[str, Any]) -> str:
+    frame = pd.DataFrame(report["scores"])
+    sets = frame[frame.scope == "dataset"]
+    frame = frame[frame.scope == "overall"] if sets.name.nunique() < 2 else frame
+    most = report["counts"]["k"]
+    small = report["decisions"]["k"] or most
+    cells: dict[str, dict[str, str]] = {}
+    for row in frame[frame.scope.isin(["overall", "dataset"])].itertuples():
+        if row.metric not in METRICS:
+            continue
+        at = small if row.metric == "excess_support@k" else most
+        if row.metric not in ("acc@1", "majority_vote") and row.k not in {at, 1}:
+            continue
+        if row.k == 1 and most > 1 and row.metric not in ("acc@1", "pass@k"):
+            continue
+        title, unit = METRICS[row.metric]
+        name = "all items" if row.scope == "overall" else printable(row.name)
+        ends = (_nan(one) for one in (row.value, row.low, row.high))
+        line = cells.setdefault(name, {"items": str(row.n_items)})
+        if "floor" in row.metric:
+            line[title.format(k=row.k)] = tables.number(row.value)
+        else:
+            line[title.format(k=row.k)] = tables.interval(*ends, unit)
+    return pd.DataFrame.from_dict(cells, orient="index").fillna(tables.MISSING).T.to_string()
+
+
+def _answers(report: dict[str, Any]) -> Iterator[str]:
+    shares, solved = report["shares"], report["solved"]
+    if shares:
+        yield (
+            f"Sampled answers: {tables.number(shares['right'])} right, "
+            f"{tables.number(shares['wrong'])} wrong, {tables.number(shares['no_answer'])} without an "
+            f"answer; {tables.number(shares['cut_off'])} cut off"
+        )
+        yield (
+            f"Items: {solved['always']} always right, {solved['sometimes']} sometimes, "
+            f"{solved['never']} never"
+        )
+
+
+def decision_lines(report: dict[str, Any]) -> Iterator[str]:
+    """The decision for all items and each data set, and what a run of RL would meet."""
+    found = report["decisions"]
+    if found["withheld"]:
+        yield found["withheld"]
+    for row in found["rows"]:
+        name = "All items" if row["scope"] == "overall" else printable(row["name"])
+        yield f"{name}: {row['action']}, because {row['why']}"
+        yield (
+            f"  the paper's rule, without guess floor: {row['paper_action']}, as "
+            + row["paper_why"].replace("Acc@1", found["rival"])
+        )
+    hits = report["hits"]
+    if hits:
+        least = "at least " if hits["signal_at_least"] else ""
+        yield (
+            f"A run of {hits['steps']} steps of {hits['prompts']} prompts of {hits['group']} answers "
+            f"samples {hits['completions']:,} completions: {_count(hits['hits'])} right ones are "
+            f"expected, and {least}{tables.interval(*hits['signal'])} of its groups mixed"
+        )
+
+
+def _count(ends: list[float]) -> str:
+    value, low, high = (f"{round(one):,}" for one in ends)
+    return f"{value} [{low}, {high}]"
