@@ -16,8 +16,8 @@ endings.GRACE = 1
 
 @endings.one_line
 def command():
-    print("started", flush=True)
     try:
+        print("started", flush=True)
         {work}
     finally:
         {clearing}
@@ -33,10 +33,12 @@ command()
 ])
 def test_one_sigterm_ends_a_command(work, clearing, status):
     code = COMMAND.format(work=work, clearing=clearing)
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "started\n"
-    process.send_signal(signal.SIGTERM)
-    begun = time.monotonic()
-    assert process.wait(30) == status
-    assert time.monotonic() - begun < 20
-    assert (process.stdout.read() == "cleared\n") == (status > 0)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "started\n"
+        process.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        assert process.wait(30) == status
+        assert time.monotonic() - begun < 20
+        assert (process.stdout.read() == "cleared\n") == (status > 0)
