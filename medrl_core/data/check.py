@@ -1,6 +1,6 @@
 """What a set of items contains, before a model is asked: balance, floor, copies across splits.
 
-    for line in lines(read_items("questions.csv", split="all")): print(line)
+`medrl data check SOURCE` prints `lines(read_items(SOURCE, split="all"))`.
 """
 
 from __future__ import annotations

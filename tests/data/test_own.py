@@ -206,8 +206,9 @@ def test_a_wrong_yaml_is_one_line(here, text, says):
 def test_unnamed_classes_and_odd_folders_are_refused(here):
     import numpy as np
 
-    arrays = {f"{split}_images": np.zeros((2, 8, 8), np.uint8) for split in ("train", "val", "test")}
-    arrays |= {f"{split}_labels": np.array([[0], [1]]) for split in ("train", "val", "test")}
+    splits, black = ("train", "val", "test"), np.zeros((2, 8, 8), np.uint8)
+    arrays = {f"{split}_images": black for split in splits}
+    arrays |= {f"{split}_labels": np.array([[0], [1]]) for split in splits}
     np.savez("cells.npz", **arrays)
     with pytest.raises(UserError, match="numbers its classes: name them in a YAML"):
         read_items("cells.npz")

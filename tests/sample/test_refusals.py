@@ -1,4 +1,4 @@
-"""What is refused before or while a model is sampled: long questions, scores that are not finite."""
+"""What is refused before or while a model is sampled: long questions, scores not finite."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def frame(**changes):
 
 @pytest.mark.parametrize(("change", "says"), [
     ({"sample_index": -2}, "sample_index below -1"), ({"n_options": -1}, "n_options below 0"),
-    ({"n_options": 0}, "n_options below 2 for multiple"), ({"gold": "AB"}, "gold that is no letter"),
+    ({"n_options": 0}, "n_options below 2 for multiple"), ({"gold": "AB"}, "a gold that is no"),
     ({"gold": "B"}, "item i has 2 values of gold"), ({"n_tokens": -1}, "n_tokens below 0"),
     ({"prompt_hash": "other"}, "item i has 2 values of prompt_hash"),
     ({"finish_reason": "eos"}, "neither stop nor length"),
