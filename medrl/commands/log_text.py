@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from medrl_core.errors import printable
 from medrl_core.report import tables
 
-METRICS = {
+METRICS: dict[str, tuple[str, tables.Unit]] = {
     "acc@1": ("Acc@1", "percent"),
     "pass@k": ("Pass@{k}", "percent"),
     "guess_floor@k": ("uniform floor@{k}", "percent"),
@@ -68,7 +68,8 @@ def _series(rows: list[dict[str, Any]]) -> str:
 
     def column(name: str) -> list[str]:
         return [
-            tables.interval(*(_nan(row[name + end]) for end in ("", "_low", "_high"))) for row in rows
+            tables.interval(_nan(row[name]), _nan(row[f"{name}_low"]), _nan(row[f"{name}_high"]))
+            for row in rows
         ]
 
     table = pd.DataFrame(
@@ -104,7 +105,8 @@ def _scores(report: dict[str, Any]) -> str:
     most = report["counts"]["k"]
     small = report["decisions"]["k"] or most
     cells: dict[str, dict[str, str]] = {}
-    for row in frame[frame.scope.isin(["overall", "dataset"])].itertuples():
+    shown = frame[frame.scope.isin(["overall", "dataset"])]
+    for row in cast(Any, shown).itertuples():
         if row.metric not in METRICS:
             continue
         at = small if row.metric == "excess_support@k" else most
@@ -114,12 +116,12 @@ def _scores(report: dict[str, Any]) -> str:
             continue
         title, unit = METRICS[row.metric]
         name = "all items" if row.scope == "overall" else printable(row.name)
-        ends = (_nan(one) for one in (row.value, row.low, row.high))
+        value, low, high = (_nan(one) for one in (row.value, row.low, row.high))
         line = cells.setdefault(name, {"items": str(row.n_items)})
         if "floor" in row.metric:
             line[title.format(k=row.k)] = tables.number(row.value)
         else:
-            line[title.format(k=row.k)] = tables.interval(*ends, unit)
+            line[title.format(k=row.k)] = tables.interval(value, low, high, unit)
     return pd.DataFrame.from_dict(cells, orient="index").fillna(tables.MISSING).T.to_string()
 
 

@@ -100,7 +100,7 @@ def diagnose(
 
     Arguments: as the options of `medrl diagnose`; `budget` steps, prompts, group.
     """
-    limits = {"tau_support": tau_support, "delta_gap": delta_gap}
+    limits: dict[str, Any] = {"tau_support": tau_support, "delta_gap": delta_gap}
     asked = Budget(*budget)
     reports = []
     beside = log_report.greedy_of(greedy, **how) if greedy else None

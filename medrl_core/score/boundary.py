@@ -218,10 +218,10 @@ def diagnose(
                 f"the scores of {name} lack {missing} at K = {k}; "
                 "sample K completions and a greedy one for each item"
             )
-        limits = {"tau_support": tau_support, "delta_gap": delta_gap}
+        limits: dict[str, Any] = {"tau_support": tau_support, "delta_gap": delta_gap}
         support, gap = found["excess_support@k"], found["gap@k"]
         raw = found["pass@k"].value, found["acc@1"].value
-        more = {"images": images, "rival": rival}
+        more: dict[str, Any] = {"images": images, "rival": rival}
         ours = decide(support, gap, **more, **limits)
         if strict and by_label is not None:
             ours = _above_both(ours, decide(by_label, gap, **more, **limits), by_label)

@@ -23,6 +23,9 @@ from medrl_core.score.parsing import Parsed, is_correct, parse
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
 EVERY_SECONDS = 5.0
 
 
@@ -79,8 +82,11 @@ def evaluate(
         model, processor, items, k=k, decoding=decoding, seed=seed,
         model_hash=model_hash, done=store.keys(),
     ):
-        about = {"seed": seed, "model_name": model_name, "model_hash": model_hash}
-        store.append(rollout_rows(completions, decoding, **about))
+        store.append(
+            rollout_rows(
+                completions, decoding, seed=seed, model_name=model_name, model_hash=model_hash
+            )
+        )
         done += len({completion.item.item_id for completion in completions})
         now = time.monotonic()
         if now - said >= EVERY_SECONDS:

@@ -132,7 +132,7 @@ def _clause(reading: Reading, start: int, known: Known) -> Parsed | None:
 def declared_by_cues(reading: Reading, known: Known) -> list[_Declared]:
     """Find all places where a text says that it answers."""
     text, words = reading.text, reading.words
-    found = []
+    found: list[_Declared] = []
     for cue in cues(text, words):
         if SPOILED.search(text, max(0, cue.start() - 40), cue.start()):
             continue
@@ -201,8 +201,10 @@ def _lines(
     """
     taken = sorted(one.place for one in said)
     text = reading.text
-    bare, whole, led, place = [], [], set(), 0
-    announced = False
+    bare: list[_Declared] = []
+    whole: list[_Declared] = []
+    led: set[str] = set()
+    place, announced = 0, False
     for line in text.split("\n"):
         if known.letters and (alone := LETTER_ALONE.fullmatch(line)) and alone[1] in known.letters:
             cut = announced and place + len(line) == len(text) and line[-1] not in ".)"

@@ -158,7 +158,7 @@ _SAME = dict(zip(_ORDINALS[::2], _ORDINALS[1::2], strict=True)) | {
     "micrometer": "um", "micrometre": "um", "micron": "um", "hr": "hour", "hrs": "hour",
     "yr": "year", "yrs": "year",
 }  # fmt: skip
-_IRREGULAR = dict(
+_IRREGULAR: dict[str, str] = dict(
     pair.split(":")
     for pair in (
         "vertebrae:vertebra bronchi:bronchus thrombi:thrombus emboli:embolus nuclei:nucleus "
@@ -184,7 +184,7 @@ _IRREGULAR = dict(
         "ascites:ascites diabetes:diabetes pancreas:pancreas lens:lens news:news"
     ).split()
 )
-_BEFORE_NUMBER = {
+_BEFORE_NUMBER: dict[tuple[str, ...], str] = {
     ("less", "than"): "<", ("fewer", "than"): "<", ("smaller", "than"): "<", ("lower", "than"): "<",
     ("more", "than"): ">", ("greater", "than"): ">", ("larger", "than"): ">",
     ("bigger", "than"): ">",

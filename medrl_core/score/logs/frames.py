@@ -39,7 +39,7 @@ def read(path: Path, sniffed: Sniffed | None = None) -> pd.DataFrame:
         frame = _separated(path)
     else:
         raise UserError(f"{path} is no table (xlsx, TSV, CSV, Parquet or JSON rows)")
-    frame.columns = [str(name).strip() for name in frame.columns]
+    frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     if frame.columns.duplicated().any():
         raise UserError(f"{path} has the column '{frame.columns[frame.columns.duplicated()][0]}' twice")
     if frame.empty:

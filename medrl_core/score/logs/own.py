@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 
@@ -41,7 +42,7 @@ def kinds(place: Path) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
     for (weights, answer_format), rows in frame.groupby(["model_hash", "answer_format"]):
         greedy = rows.sample_index == GREEDY
         for decoding in sorted(rows.decoding[~greedy].unique()) or ["greedy"]:
-            kind = (min(rows.model), weights, answer_format, decoding)
+            kind = (min(rows.model), str(weights), str(answer_format), decoding)
             yield (
                 dict(zip(KINDS, kind, strict=True)),
                 rows[greedy | (rows.decoding == decoding)],
@@ -55,7 +56,7 @@ def read(paths: list[Path], wanted: Wanted) -> list[Log]:
 
 def _log(path: Path, kind: dict[str, str], rows: pd.DataFrame) -> Log:
     found = Answers()
-    for row in rows.drop_duplicates("item_id").itertuples():
+    for row in cast(Any, rows.drop_duplicates("item_id")).itertuples():
         found.item(
             row.item_id, "", gold=row.gold, image_id=row.image_id, dataset=row.dataset,
             modality=row.modality, n_options=row.n_options,
