@@ -156,8 +156,8 @@ def diagnose_folder(
         found = boundary.diagnose(score(rows, [k], seed), k, strict=True, **limits)
         pairs = rows[["dataset", "modality"]].drop_duplicates()
         doubled = pairs.dataset.duplicated(keep=False) | pairs.modality.duplicated(keep=False)
-        own = (found.scope == "modality") & found.name.isin(pairs.modality[doubled])
-        parts.append(found[(found.scope == "dataset") | own].assign(**kind))
+        single = (found.scope == "modality") & found.name.isin(pairs.modality[doubled])
+        parts.append(found[(found.scope == "dataset") | single].assign(**kind))
     table = pd.concat(parts, ignore_index=True)
     # By to_json, which writes a missing number as null.
     decisions = json.loads(table.to_json(orient="records", double_precision=15))

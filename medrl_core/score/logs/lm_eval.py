@@ -17,7 +17,7 @@ from medrl_core.score.logs import files
 from medrl_core.score.logs.files import maybe, need
 from medrl_core.score.logs.golds import LETTERS, as_list, letter_of, unquoted
 from medrl_core.score.logs.log import Answers, Log, Wanted
-from medrl_core.score.logs.prompts import asked, question_and_options
+from medrl_core.score.logs.prompts import question_and_options
 from medrl_core.score.logs.sniff import Sniffed, stem
 from medrl_core.score.logs.values import flag, number, text_id, verdict
 
