@@ -48,8 +48,8 @@ def _by_name(side: list[Graded]) -> dict[str, Graded]:
         name = _name(graded)
         if name in found:
             raise UserError(
-                f"{graded.log.source} holds several models or samplings; compare logs that hold one "
-                "each"
+                f"{graded.log.source} holds several models or samplings; compare logs that hold "
+                "one each"
             )
         found[name] = graded
     return found

@@ -104,9 +104,9 @@ def per_item(frame: pd.DataFrame) -> pd.DataFrame:
 
     Arguments: `frame` rollouts of one model and one sampling, as `rollouts.read` gives them.
     Returns: a DataFrame indexed by item_id (sorted) with image_id, dataset, modality,
-    answer_format, n_options, gold, label; `n` samples and `c` right ones; `greedy` 1.0 right, 0.0 wrong,
-    nan without a greedy completion; and the item's distinct_answers, answer_entropy (bits, of the
-    answers found; biased low for few samples), majority_vote, and shares no_answer,
+    answer_format, n_options, gold, label; `n` samples and `c` right ones; `greedy` 1.0 right, 0.0
+    wrong, nan without a greedy completion; and the item's distinct_answers, answer_entropy (bits,
+    of the answers found; biased low for few samples), majority_vote, and shares no_answer,
     format_failure, truncated of its samples and greedy_format_failure, greedy_truncated.
     Raises: UserError when columns lack, rows lack, or models, samplings or prompts are mixed.
     """
@@ -341,7 +341,8 @@ def score(frame: pd.DataFrame, ks: Sequence[int] | None = None, seed: int = 0) -
     samples an item has); `seed` of the bootstrap.
     Returns: long-format rows SCORE_COLUMNS. Metrics with K: pass@k, guess_floor@k,
     excess_support@k, label_floor@k, label_excess@k, gap@k (Pass@K - Acc@1), gap_to_pass@1 (Pass@K -
-    Pass@1, where no item has a greedy answer), efficiency@k (Acc@1 / Pass@K). Without (k is 0): cover@<tau>, majority_vote, distinct_answers, answer_entropy (bits), no_answer, format_failure
+    Pass@1, where no item has a greedy answer), efficiency@k (Acc@1 / Pass@K). Without (k is 0):
+    cover@<tau>, majority_vote, distinct_answers, answer_entropy (bits), no_answer, format_failure
     (no answer tag with one answer in it), truncated, greedy_format_failure, greedy_truncated, and
     in scope dataset recall:<gold>. acc@1 (k is 1) comes from greedy completions.
     Raises: UserError as `per_item`, or when a K exceeds an item's samples.

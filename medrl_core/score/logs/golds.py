@@ -36,7 +36,8 @@ def as_list(value: Any) -> list:
         return []
     if hasattr(value, "tolist"):
         value = value.tolist()
-    return [one for one in value if not missing(one)] if isinstance(value, (list, tuple)) else [value]
+    several = value if isinstance(value, (list, tuple)) else [value]
+    return [one for one in several if not missing(one)]
 
 
 def unquoted(value: Any) -> Any:

@@ -13,7 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
@@ -144,13 +144,14 @@ def _requests(folder: Path) -> dict[str, Mapping]:
 def _golds(folder: Path, given: pd.DataFrame | None) -> dict[str, dict[str, Any]]:
     """Gold answers by id: what the user named, or a table beside the output that looks like it."""
     if given is not None:
-        return {row.item_id: {"gold": row.gold, "options": row.options} for row in cast(Any, given).itertuples()}
+        rows = given.itertuples()
+        return {row.item_id: {"gold": row.gold, "options": row.options} for row in rows}
     for path in _json_files(folder):
         seen = sniff(path)
         named = seen.names & {"id", "item_id", "custom_id", "question_id"}
         if named and "answer" in seen.names and "response" not in seen.names:
             return {
-                str(text_id(next(row[name] for name in named if name in row))): {
+                text_id(next(row[name] for name in named if name in row)): {
                     "gold": row.get("answer"), "options": as_list(row.get("options")),
                 }
                 for _, row in files.json_rows(path)
@@ -168,7 +169,7 @@ def _items(
         for one in ids:
             match = _NUMBERED.fullmatch(one)
             own = one in golds or not match or match[1] not in golds
-            items[one] = one if own or not match else match[1]
+            items[one] = one if own else match[1]
         return items, _said(items)
     asked_with: dict[str, list[str]] = defaultdict(list)
     for one in ids:
@@ -206,7 +207,8 @@ def _choices(body: Mapping, where: str) -> list[tuple[str, str | None, float | N
             thought = message.get("reasoning_content") or message.get("reasoning")
             if isinstance(thought, str) and thought and "</think>" not in text:
                 text = f"<think>{thought}</think>{text}"
-            found.append((text or str(message.get("refusal") or ""), choice.get("finish_reason"), used))
+            text = text or str(message.get("refusal") or "")
+            found.append((text, choice.get("finish_reason"), used))
         return found
     output = need(body, "output", where)
     parts = [one for one in output if maybe(one, "type") == "message"]

@@ -91,10 +91,11 @@ def with_greedy(graded: Graded, other: Graded) -> tuple[pd.DataFrame, list[str]]
     mine = set(graded.rollouts.item_id)
     used = greedy[greedy.item_id.isin(mine)]
     if used.empty:
-        raise UserError(f"{other.log.source} has no greedy answer to an item of {graded.log.source}")
+        raise UserError(f"{other.log.source} has no greedy answer to items of {graded.log.source}")
     if absent := len(mine) - used.item_id.nunique():
         notes.append(f"{absent} of {len(mine)} items have no greedy answer in {other.log.source}")
-    if graded.log.model and other.log.model and graded.log.model != other.log.model:
-        notes.append(f"the greedy answers are of {other.log.model}, the samples of {graded.log.model}")
+    ours, theirs = graded.log.model, other.log.model
+    if ours and theirs and ours != theirs:
+        notes.append(f"the greedy answers are of {theirs}, the samples of {ours}")
     used = used.assign(step=graded.rollouts.step.iloc[0], model_hash=graded.log.model)
     return pd.concat([graded.rollouts, used], ignore_index=True), notes

@@ -148,7 +148,7 @@ def _files(folder: Path) -> list[Path]:
         if path.suffix.lower() in _ENDINGS and path.is_file() and not hidden:
             found.append(path)
             if len(found) > MOST_FILES:
-                raise UserError(f"{folder} holds more than {MOST_FILES:,} files: name a folder in it")
+                raise UserError(f"{folder} holds over {MOST_FILES:,} files: name a folder in it")
     return found
 
 
