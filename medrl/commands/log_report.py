@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -184,7 +184,7 @@ def _verdicts(graded: Graded) -> dict[str, Any]:
             "read": row.parsed if isinstance(row.parsed, str) else None,
             "stored_right": bool(row.stored),
         }
-        for row in _varied(rows).itertuples()
+        for row in cast(Any, _varied(rows)).itertuples()
     ]
     return {
         "counts": graded.trusted,
@@ -218,13 +218,15 @@ def value(scores: pd.DataFrame, metric: str, k: int, name: str = "all") -> Any:
     return found.iloc[0] if len(found) else None
 
 
-def _said(row: Any, unit: str = "percent") -> str:
+def _said(row: Any, unit: tables.Unit = "percent") -> str:
     return tables.interval(row.value, row.low, row.high, unit)
 
 
 def _headline(scores: pd.DataFrame, items: pd.DataFrame, ks: list[int]) -> str:
     greedy = value(scores, "acc@1", 1)
-    right = f"The greedy answer is right for {_said(greedy)} of the items" if greedy is not None else ""
+    right = ""
+    if greedy is not None:
+        right = f"The greedy answer is right for {_said(greedy)} of the items"
     if not ks:
         return f"{right} ({len(items)} items)." if right else "There is nothing to score."
     k = ks[-1]
@@ -242,7 +244,8 @@ def _headline(scores: pd.DataFrame, items: pd.DataFrame, ks: list[int]) -> str:
     if right:
         return f"{first}. {right} (Acc@1)."
     one = value(scores, "pass@k", 1)
-    return f"{first}. One sampled answer is right {_said(one)} of the time (Pass@1, in place of Acc@1)."
+    one = f"One sampled answer is right {_said(one)} of the time (Pass@1, in place of Acc@1)"
+    return f"{first}. {one}."
 
 
 def _shares(items: pd.DataFrame) -> dict[str, float] | None:
@@ -318,9 +321,8 @@ def _hits(items: pd.DataFrame, budget: hits.Budget | None, seed: int) -> dict[st
 
 def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as JSON can hold them: nan is None, numbers are Python's."""
-    return [
-        {name: _json(cell) for name, cell in row.items()} for row in frame.to_dict("records")
-    ]
+    rows = cast(Any, frame).to_dict("records")
+    return [{name: _json(cell) for name, cell in row.items()} for row in rows]
 
 
 def _json(cell: Any) -> Any:
@@ -331,7 +333,7 @@ def _json(cell: Any) -> Any:
 
 
 def per_item_table(graded: Graded, step: int | None = None) -> pd.DataFrame:
-    """The table of --per-item: item_id, n, correct, missing and, of a series, the step asked for."""
+    """The table of --per-item: item_id, n, correct, missing and, of a series, its step."""
     counts = per_item_counts(graded)
     if "step" in counts and (graded.rollouts.step != NO_STEP).any():
         counts = counts[counts.step == _step(graded.log.steps, step, graded.log.source)]

@@ -29,8 +29,8 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     yield f"{report['source']}: " + ", ".join(part for part in about if part)
     yield report["headline"]
     yield (
-        f"{counts['items']} items, {counts['samples']} sampled and {counts['greedy']} greedy answers"
-        + (f", {counts['missing']} missing" if counts["missing"] else "")
+        f"{counts['items']} items, {counts['samples']} sampled and {counts['greedy']} greedy "
+        "answers" + (f", {counts['missing']} missing" if counts["missing"] else "")
     )
     for lack in [*report["lacks"], *report["withheld"]]:
         yield f"- {lack}"
@@ -59,7 +59,8 @@ def _verdicts(found: dict[str, Any]) -> Iterator[str]:
     for one in found["examples"]:
         side = "log right" if one["stored_right"] else "log wrong"
         read = one["read"] or "no answer"
-        yield printable(f"  {one['item_id']}: {side}, read as {read}, gold {one['gold']}: {one['text']}")
+        about = f"{one['item_id']}: {side}, read as {read}, gold {one['gold']}"
+        yield printable(f"  {about}: {one['text']}")
 
 
 def _series(rows: list[dict[str, Any]]) -> str:
@@ -68,7 +69,8 @@ def _series(rows: list[dict[str, Any]]) -> str:
 
     def column(name: str) -> list[str]:
         return [
-            tables.interval(*(_nan(row[name + end]) for end in ("", "_low", "_high"))) for row in rows
+            tables.interval(*(_nan(row[name + end]) for end in ("", "_low", "_high")))
+            for row in rows
         ]
 
     table = pd.DataFrame(
@@ -97,29 +99,41 @@ def _nan(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _scores(report: dict[str, Any]) -> str:
-    frame = pd.DataFrame(report["scores"])
-    sets = frame[frame.scope == "dataset"]
-    frame = frame[frame.scope == "overall"] if sets.name.nunique() < 2 else frame
+def score_table(report: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The main statistics in words: all items and, where there are several, each data set.
+
+    Returns: for each name the cells by title, in one order.
+    """
     most = report["counts"]["k"]
     small = report["decisions"]["k"] or most
+    sets = {row["name"] for row in report["scores"] if row["scope"] == "dataset"}
     cells: dict[str, dict[str, str]] = {}
-    for row in frame[frame.scope.isin(["overall", "dataset"])].itertuples():
-        if row.metric not in METRICS:
+    for row in report["scores"]:
+        metric, k = row["metric"], row["k"]
+        wanted = row["scope"] == "overall" or (row["scope"] == "dataset" and len(sets) > 1)
+        if metric not in METRICS or not wanted:
             continue
-        at = small if row.metric == "excess_support@k" else most
-        if row.metric not in ("acc@1", "majority_vote") and row.k not in {at, 1}:
-            continue
-        if row.k == 1 and most > 1 and row.metric not in ("acc@1", "pass@k"):
-            continue
-        title, unit = METRICS[row.metric]
-        name = "all items" if row.scope == "overall" else printable(row.name)
-        ends = (_nan(one) for one in (row.value, row.low, row.high))
-        line = cells.setdefault(name, {"items": str(row.n_items)})
-        if "floor" in row.metric:
-            line[title.format(k=row.k)] = tables.number(row.value)
+        if metric == "excess_support@k":
+            shown = k == small
+        elif metric == "pass@k":
+            shown = k in (1, most)
         else:
-            line[title.format(k=row.k)] = tables.interval(*ends, unit)
+            shown = metric in ("acc@1", "majority_vote") or (k == most and k > 1)
+        if not shown:
+            continue
+        title, unit = METRICS[metric]
+        name = "all items" if row["scope"] == "overall" else printable(row["name"])
+        value, low, high = (_nan(row[one]) for one in ("value", "low", "high"))
+        known = "floor" in metric  # an item's floor has no error
+        line = cells.setdefault(name, {"items": str(row["n_items"])})
+        line[title.format(k=k)] = (
+            tables.number(value) if known else tables.interval(value, low, high, unit)
+        )
+    return cells
+
+
+def _scores(report: dict[str, Any]) -> str:
+    cells = score_table(report)
     return pd.DataFrame.from_dict(cells, orient="index").fillna(tables.MISSING).T.to_string()
 
 
@@ -128,8 +142,8 @@ def _answers(report: dict[str, Any]) -> Iterator[str]:
     if shares:
         yield (
             f"Sampled answers: {tables.number(shares['right'])} right, "
-            f"{tables.number(shares['wrong'])} wrong, {tables.number(shares['no_answer'])} without an "
-            f"answer; {tables.number(shares['cut_off'])} cut off"
+            f"{tables.number(shares['wrong'])} wrong, {tables.number(shares['no_answer'])} without "
+            f"an answer; {tables.number(shares['cut_off'])} cut off"
         )
         yield (
             f"Items: {solved['always']} always right, {solved['sometimes']} sometimes, "
@@ -153,9 +167,9 @@ def decision_lines(report: dict[str, Any]) -> Iterator[str]:
     if hits:
         least = "at least " if hits["signal_at_least"] else ""
         yield (
-            f"A run of {hits['steps']} steps of {hits['prompts']} prompts of {hits['group']} answers "
-            f"samples {hits['completions']:,} completions: {_count(hits['hits'])} right ones are "
-            f"expected, and {least}{tables.interval(*hits['signal'])} of its groups mixed"
+            f"A run of {hits['steps']} steps of {hits['prompts']} prompts of {hits['group']} "
+            f"answers samples {hits['completions']:,} completions: {_count(hits['hits'])} right "
+            f"ones are expected, and {least}{tables.interval(*hits['signal'])} of its groups mixed"
         )
 
 

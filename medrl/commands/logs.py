@@ -1,8 +1,8 @@
 """`medrl score`, `diagnose` and `compare`: from the logs a user names to text and files.
 
-    medrl score runs/mcq.eval --greedy runs/mcq_greedy.eval --html report.html
-    medrl diagnose completions/ --group 8 --steps 200 --prompts 64
-    medrl compare before.eval after.eval
+medrl score runs/mcq.eval --greedy runs/mcq_greedy.eval --html report.html
+medrl diagnose completions/ --group 8 --steps 200 --prompts 64
+medrl compare before.eval after.eval
 """
 
 from __future__ import annotations
@@ -38,39 +38,36 @@ def score(
     Arguments: as the options of `medrl score`; `how` format, trust, scorer and gold.
     """
     beside = log_report.greedy_of(greedy, **how) if greedy else None
-    graded = [(place, one) for place in places for one in log_report.read_and_grade(place, **how)]
-    if beside is not None and len(graded) > 1:
-        raise UserError(f"--greedy goes with one log, and there are {len(graded)}: name one")
-    reports, blocks = [], []
-    for place, one in graded:
-        found = log_report.report(one, greedy=beside, step=step)
-        reports.append(found)
-        if not _ours(place, how):
-            blocks.append("\n".join(log_text.lines(found)))
+    outputs = [path for path in (per_item, json_file, html) if path is not None]
+    logs, blocks = [], []
+    for place in places:
+        if _ours(place, how):
+            from medrl.commands.scores import score_folder, summary
+
+            blocks.append(f"{summary(score_folder(place))}\n{place / 'scores.csv'}")
+            if not outputs:
+                continue
+        for graded in log_report.read_and_grade(place, **how):
+            logs.append((graded, log_report.report(graded, greedy=beside, step=step)))
+            if not _ours(place, how):
+                blocks.append("\n".join(log_text.lines(logs[-1][1])))
+    if beside is not None and len(logs) > 1:
+        raise UserError(f"--greedy goes with one log, and there are {len(logs)}: name one")
     if per_item is not None:
-        _write(per_item, _item_table([one for _, one in graded], step))
+        _write(per_item, _item_table([graded for graded, _ in logs], step))
     if json_file is not None:
-        _write(json_file, json.dumps({"logs": reports}, indent=1, allow_nan=False) + "\n")
+        content = {"logs": [found for _, found in logs]}
+        _write(json_file, json.dumps(content, indent=1, allow_nan=False) + "\n")
     if html is not None:
         from medrl.commands.log_page import page
 
-        _write(html, page([(one, found) for (_, one), found in zip(graded, reports, strict=True)]))
-    for folder in _own_folders(places, how):
-        from medrl.commands.scores import score_folder, summary
-
-        blocks.append(f"{summary(score_folder(folder))}\n{folder / 'scores.csv'}")
+        _write(html, page(logs))
     print("\n\n".join(blocks))
-    for path in (per_item, json_file, html):
-        if path is not None:
-            print(path)
+    print(*outputs, sep="\n", end="\n" if outputs else "")
 
 
 def _ours(place: Path, how: dict[str, Any]) -> bool:
     return place.is_dir() and own.is_folder(place) and how["format"] in (None, own.NAME)
-
-
-def _own_folders(places: list[Path], how: dict[str, Any]) -> Iterator[Path]:
-    yield from (place for place in places if _ours(place, how))
 
 
 def _item_table(graded: list[Graded], step: int | None) -> str:
@@ -100,7 +97,7 @@ def diagnose(
 
     Arguments: as the options of `medrl diagnose`; `budget` steps, prompts, group.
     """
-    limits = {"tau_support": tau_support, "delta_gap": delta_gap}
+    limits: dict[str, Any] = {"tau_support": tau_support, "delta_gap": delta_gap}
     asked = Budget(*budget)
     reports = []
     beside = log_report.greedy_of(greedy, **how) if greedy else None
@@ -111,7 +108,8 @@ def diagnose(
             for row in diagnose_folder(place, k or SUPPORT_K, **limits).itertuples():
                 about = f"{row.name} ({row.model}, {row.answer_format}, {row.decoding})"
                 print(f"{about}: {row.action}, because {row.why}")
-                print(f"  the paper's rule, without guess floor: {row.paper_action}, as {row.paper_why}")
+                paper = f"{row.paper_action}, as {row.paper_why}"
+                print(f"  the paper's rule, without guess floor: {paper}")
             print(place / "diagnosis.json")
             continue
         for one in log_report.read_and_grade(place, **how):
@@ -151,7 +149,7 @@ def compare(a: Path, b: Path, *, json_file: Path | None, **how: Any) -> None:
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     if not path.parent.is_dir():
-        raise UserError(f"there is no folder {path.parent} to write {path.name} into; make it first")
+        raise UserError(f"there is no folder {path.parent} for {path.name}; make it first")
     if path.is_dir():
         raise UserError(f"{path} is a folder: name a file")
     write_text(path, text)

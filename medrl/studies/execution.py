@@ -56,7 +56,8 @@ def run(study: plan.Study, notebook: str, overrides: dict[str, Any], only: bool)
         plan.provide(values)
     missing = [name for name in needed if not (plan.RUNS / study.name / name).is_dir()]
     if missing and not only:
-        minutes = sum(study.resources.get(name, plan.Resources()).minutes for name in missing)
+        usual = plan.Resources.model_validate({})
+        minutes = sum(study.resources.get(name, usual).minutes for name in missing)
         print(
             f"{notebook} needs {' and '.join(missing)} of study {study.name}; they are made first, "
             f"in at most {minutes} minutes by its resources: --dry-run says what they train",

@@ -19,6 +19,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+import medrl_core
 from medrl.studies import parameter_types, parameters
 from medrl.studies.clone import read_notebook, read_yaml
 from medrl_core import refusal
@@ -262,7 +263,8 @@ def module_files(names: set[str]) -> list[Path]:
         raise LookupError(f"no module {', '.join(sorted(lost))}: a list of modules is out of date")
     roots = names & graph.modules
     modules = roots.union(*(graph.find_upstream_modules(name) for name in roots))
-    files = (Path(importlib.util.find_spec(name).origin) for name in modules)
+    found = (importlib.util.find_spec(name) for name in modules)
+    files = (one.origin for one in found if one and one.origin)
     return sorted(Path(os.path.relpath(path)) for path in files)
 
 
@@ -347,7 +349,7 @@ def _inside(path: Path) -> str:
 
 def _in_package(path: Path) -> str:
     """Return the path of a module that is installed elsewhere, from its package on."""
-    package = Path(importlib.util.find_spec("medrl_core").origin).parents[1]
+    package = Path(str(medrl_core.__file__)).parents[1]
     return path.resolve().relative_to(package.resolve()).as_posix()
 
 

@@ -1,6 +1,6 @@
 """What a set of items contains, before a model is asked: balance, floor, copies across splits.
 
-    for line in lines(read_items("questions.csv", split="all")): print(line)
+`medrl data check SOURCE` prints `lines(read_items(SOURCE, split="all"))`.
 """
 
 from __future__ import annotations
@@ -56,13 +56,12 @@ def across(items: Sequence[Item]) -> list[tuple[str, str, int]]:
     shown = pictures_of(items)
     for one, other in combinations(sorted(shown), 2):
         a, b = shown[one], shown[other]
-        pairs += [(a[name][0], b[name][0], -1) for name in a if name in b]
-        left = [pair for name, pair in b.items() if name not in a]
-        hashes = np.array([bits for _, bits in left], dtype=np.uint64)
+        names, hashes = list(b), np.array([bits for _, bits in b.values()], dtype=np.uint64)
         for name, (item, bits) in a.items():
-            if name not in b:
-                apart = np.bitwise_count(hashes ^ np.uint64(bits))
-                pairs += [(item, left[i][0], int(apart[i])) for i in np.flatnonzero(apart <= ALIKE)]
+            apart = np.bitwise_count(hashes ^ np.uint64(bits))
+            for i in np.flatnonzero(apart <= ALIKE):
+                same = names[i] == name
+                pairs.append((item, b[names[i]][0], -1 if same else int(apart[i])))
     return pairs
 
 

@@ -78,7 +78,7 @@ def read_about(source: str) -> About:
     """
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
-        return About(source=source)
+        return About.model_validate({"source": source})
     try:
         content = plain.parse_yaml(path.read_text(encoding="utf-8"), path.as_posix())
         about = About.model_validate(content)
@@ -334,7 +334,7 @@ def _found(about: About, split: str | None, *, look: bool = False) -> Iterator[R
     else:
         pin = PINNED.fullmatch(about.source)
         known = pin["id"] if pin else ""
-        if known in layouts.ARCHIVED:
+        if pin and known in layouts.ARCHIVED:
             raise UserError(
                 f"the images of {known} are in an archive: hf download {known} --repo-type dataset "
                 f"--revision {pin['revision']} --local-dir DIR, unpack it, name the file there"
@@ -426,7 +426,7 @@ def _of_npz(path: Path, about: About, look: bool) -> Iterator[Row]:
             "classes: [first, second, ...])"
         )
     told = about.modality != vqa.MODALITY or not known
-    modality = about.modality if told else known[0]
+    modality = about.modality if told or not known else known[0]
     found = images.read_npz(
         path, name=path.stem, modality=modality, task="multiclass", classes=classes,
         origin="unverified", most=MOST_UNPACKED,

@@ -13,6 +13,7 @@ import hashlib
 import io
 import warnings
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -46,7 +47,7 @@ def read(source: Path | bytes) -> Image.Image:
             with _opened(source) as image:
                 image.verify()  # the checksums of a PNG, which decoding passes over
             with _opened(source) as image:
-                deep_colour = image.mode in ("RGB", "RGBA") and "16B" in str(image.tile)
+                deep_colour = image.mode in ("RGB", "RGBA") and "16B" in str(cast(Any, image).tile)
                 image.load()
                 if deep_colour and np.asarray(image).max() < 64:
                     raise Bad("has 16 bits a colour of which the upper ones are empty: save it "

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from medrl_core.data.network import ask_hub
 from medrl_core.data.pictures import Bad
@@ -50,9 +50,9 @@ class Row:
     bad: str = ""
 
 
-def split_of(name: str) -> str:
+def split_of(name: object) -> str:
     """The split that a file, folder or value is named for; "" for none, or for several."""
-    found = {_SPLITS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in _SPLITS}
+    found = {_SPLITS[word] for word in re.split(r"[^a-z]+", str(name).lower()) if word in _SPLITS}
     return found.pop() if len(found) == 1 else ""
 
 
@@ -101,7 +101,7 @@ def rows(source: str, *, configs: Sequence[str] = (), split: str | None = None) 
     Raises:
         UserError: no such source, one without a pinned revision, or one that cannot be read.
     """
-    with closing(_opened(source, configs, split)) as opened:
+    with closing(cast(Any, _opened(source, configs, split))) as opened:
         try:
             yield from opened
         except (UserError, Bad):

@@ -107,7 +107,7 @@ def options_of(row: Mapping[str, Any]) -> tuple[str, ...] | None:
         raise Bad(f"option {LETTERS[texts.index(None) % 26]} is empty, a later one is not")
     if not 2 <= len(texts) <= len(LETTERS):
         raise Bad(f"{len(texts)} options: need 2 to {len(LETTERS)}")
-    return tuple(texts)
+    return tuple(one for one in texts if one is not None)
 
 
 def same(one: str, other: str) -> bool:
@@ -141,14 +141,14 @@ def _gold_letter(row: Mapping[str, Any], options: Sequence[str]) -> str:
     if told is None:
         if len(fits) > 1:
             raise Bad(f"answer {answer!r} is option {' and '.join(fits)}: give answer_label")
-        gold = fits[0] if fits else _letter(answer, len(options))
+        gold = fits[0] if fits else _letter(answer or "", len(options))
         if gold is None:
             raise Bad(f"answer {answer!r} is none of the {len(options)} options")
         return gold
     gold = _letter(told, len(options))
     if gold is None:
         raise Bad(f"answer_label {told!r} is no letter of {len(options)} options")
-    if answer is not None and gold not in fits and _letter(answer, len(options)) != gold:
+    if answer is not None and gold not in fits and _letter(answer or "", len(options)) != gold:
         raise Bad(f"answer {answer!r} is not option {gold} ({options[LETTERS.index(gold)]!r})")
     return gold
 

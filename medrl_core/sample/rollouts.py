@@ -326,7 +326,7 @@ class RolloutStore:
         """
         (self.folder / "rollouts").mkdir(exist_ok=True)
         frame = self.frame() if frame is None else frame
-        pairs = pd.Series(zip(frame.item_id, frame.prompt_hash, strict=True), dtype=object)
+        pairs = pd.Series(list(zip(frame.item_id, frame.prompt_hash, strict=True)), dtype=object)
         kept = pairs.isin(set(asked)) if asked is not None else pd.Series(True, frame.index)
         aside = self.folder / _ASIDE
         if not kept.all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class Chooser:
             Tokens (n,) and their log-probabilities (n,) at temperature 1, nothing cut off.
         """
         scores = scores.float()
-        cumulative = self.warpers(None, scores).softmax(-1).cumsum(-1)
+        cumulative = self.warpers(cast(Any, None), scores).softmax(-1).cumsum(-1)
         if not torch.isfinite(cumulative[:, -1]).all():
             raise UserError(
                 f"the model's scores are not finite at temperature {self.temperature:g}: its "

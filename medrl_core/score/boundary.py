@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, cast
 
 import pandas as pd
 
@@ -78,8 +78,10 @@ def _outlook(more: int | None) -> str:
 
 def too_few(images: int) -> str:
     """Say that so few images decide nothing, and how many are needed."""
-    of = "1 item or image" if images == 1 else f"{images} items or images"
-    return f"too few items to say: {of} of its own, at least {FEWEST_IMAGES} are needed."
+    return (
+        f"too few items to say: {images} (items of one image count once), at least {FEWEST_IMAGES} "
+        "are needed."
+    )
 
 
 def decide(
@@ -94,17 +96,20 @@ def decide(
     """Decide from excess support and the gap, both with their intervals.
 
     Arguments: `support` excess support at K; `gap` Pass@K - Acc@1 at the same K; the thresholds in
-    [0, 1]; `images` that the items show, so that few of them decide nothing (None: not asked).
-    `rival` names what the gap is to. "Surely" means: the whole interval lies on one side of the threshold.
-    Returns: undecided with fewer than FEWEST_IMAGES images; bridge where support is surely low; stop where support is surely high and the gap
-    surely small; sharpen where support is surely high and the gap surely large; else undecided
-    (also where an interval is nan). So a wider interval never turns one action into another. An
-    undecided case says how many more items would decide, by `more_items` of both quantities.
+    [0, 1]; `images` that the items show, so that few of them decide nothing (None: not asked);
+    `rival` names what the gap is to. "Surely" means: the whole interval lies on one side of the
+    threshold.
+    Returns: undecided with fewer than FEWEST_IMAGES images; bridge where support is surely low;
+    stop where support is surely high and the gap surely small; sharpen where support is surely
+    high and the gap surely large; else undecided (also where an interval is nan). So a wider
+    interval never turns one action into another. An undecided case says how many more items would
+    decide, by `more_items` of both quantities.
     Raises: UserError when a threshold lies outside [0, 1].
     """
     _check(tau_support, delta_gap)
     if images is not None and images < FEWEST_IMAGES:
-        return Decision("undecided", too_few(images), tau_support, delta_gap, FEWEST_IMAGES - images)
+        more = FEWEST_IMAGES - images
+        return Decision("undecided", too_few(images), tau_support, delta_gap, more)
     s, g = _text(support), _text(gap)
     more: int | None = 0
     if support.high < tau_support:
@@ -125,7 +130,8 @@ def decide(
         needed = [more_items(support, tau_support)]
         if support.value >= tau_support:  # a weak one is a bridge, whatever the gap is
             needed.append(more_items(gap, delta_gap))
-        more = None if None in needed else max(needed)
+        known = [one for one in needed if one is not None]
+        more = max(known) if len(known) == len(needed) else None
         why = f"{why}; {_outlook(more)}"
     return Decision(action, f"{why}.", tau_support, delta_gap, more)
 
@@ -163,8 +169,8 @@ def _above_both(uniform: Decision, labels: Decision, excess: Estimate) -> Decisi
         why = "all items have one right answer: who always names it needs no picture."
         return replace(labels, action="undecided", why=why, more_items=None)
     why = (
-        f"labels are skewed: above the uniform guess floor it would be {uniform.action}, above what "
-        f"an answerer who only knows label frequencies reaches it is {labels.action}, because "
+        f"labels are skewed: above the uniform guess floor it would be {uniform.action}, above "
+        f"what an answerer who only knows label frequencies reaches it is {labels.action}, because "
         f"{labels.why}"
     )
     return replace(labels, action="undecided", why=why)
@@ -187,8 +193,8 @@ def diagnose(
 ) -> pd.DataFrame:
     """Decide for each scope of a scored model, by our rule and by the paper's.
 
-    Arguments: `scores` as `score.score` gives them; `k` one of its K; the thresholds; `strict` also
-    asks for FEWEST_IMAGES images, and that an action is right above the floor of label frequencies
+    Arguments: `scores` as `statistics.score` gives them; `k` one of its K; the thresholds; `strict`
+    also asks for FEWEST_IMAGES images, and that an action is right above the floor of label frequencies
     as well. Where the scores have no uniform floor, that one alone counts. `rival` "Pass@1" takes
     the place of Acc@1 where there are no greedy answers.
     Returns: rows DIAGNOSIS: both decisions with their reasons, and what they rest on.
@@ -196,10 +202,11 @@ def diagnose(
     """
     wanted = {"pass@k": k, "excess_support@k": k, "label_excess@k": k}
     first, of_gap = ("acc@1", "gap@k") if rival == "Acc@1" else ("pass@k", "gap_to_pass@1")
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for (scope, name), part in scores.groupby(["scope", "name"], sort=False):
-        found, images = {}, int(part.n_images.min()) if strict else None
-        for row in part.itertuples():
+        found: dict[str, Estimate] = {}
+        images = int(part.n_images.min()) if strict else None
+        for row in cast(Any, part).itertuples():
             estimate = Estimate(row.value, row.low, row.high, row.n_items)
             if wanted.get(row.metric) == row.k:
                 found[row.metric] = estimate
@@ -216,10 +223,10 @@ def diagnose(
                 f"the scores of {name} lack {missing} at K = {k}; "
                 "sample K completions and a greedy one for each item"
             )
-        limits = {"tau_support": tau_support, "delta_gap": delta_gap}
+        limits: dict[str, Any] = {"tau_support": tau_support, "delta_gap": delta_gap}
         support, gap = found["excess_support@k"], found["gap@k"]
         raw = found["pass@k"].value, found["acc@1"].value
-        more = {"images": images, "rival": rival}
+        more: dict[str, Any] = {"images": images, "rival": rival}
         ours = decide(support, gap, **more, **limits)
         if strict and by_label is not None:
             ours = _above_both(ours, decide(by_label, gap, **more, **limits), by_label)

@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -20,12 +20,18 @@ from medrl_core.sample.completions import GREEDY, Completion, Decoding
 from medrl_core.sample.rollouts import KEY, RolloutStore
 from medrl_core.score.parsing import Parsed, is_correct, parse
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
 EVERY_SECONDS = 5.0
 
 
 def evaluate(
-    model,
-    processor,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
     items: Sequence[Item],
     store: RolloutStore,
     *,
@@ -76,8 +82,11 @@ def evaluate(
         model, processor, items, k=k, decoding=decoding, seed=seed,
         model_hash=model_hash, done=store.keys(),
     ):
-        about = {"seed": seed, "model_name": model_name, "model_hash": model_hash}
-        store.append(rollout_rows(completions, decoding, **about))
+        store.append(
+            rollout_rows(
+                completions, decoding, seed=seed, model_name=model_name, model_hash=model_hash
+            )
+        )
         done += len({completion.item.item_id for completion in completions})
         now = time.monotonic()
         if now - said >= EVERY_SECONDS:
@@ -143,12 +152,12 @@ def judgement(item: Item, text: str, answers: dict[tuple[str, str], Parsed]) -> 
 
 
 def _asked(
-    frame: pd.DataFrame, prompts: set[tuple], model_hash: str, decoding: Decoding, k: int
+    frame: pd.DataFrame, prompts: set[tuple[str, str]], model_hash: str, decoding: Decoding, k: int
 ) -> pd.DataFrame:
     """The rows of a store that belong to these prompts, this model, this decoding and first k."""
     greedy = frame["sample_index"] == GREEDY
     sampled = (frame["decoding"] == decoding.name) & frame["sample_index"].between(0, k - 1)
-    ours = pd.Series(zip(frame["item_id"], frame["prompt_hash"], strict=True), dtype=object)
+    ours = pd.Series(list(zip(frame["item_id"], frame["prompt_hash"], strict=True)), dtype=object)
     keep = (frame["model_hash"] == model_hash) & (greedy | sampled) & ours.isin(prompts)
     return frame[keep].reset_index(drop=True)
 
@@ -178,13 +187,13 @@ def rollout_rows(
     seed: int,
     model_name: str,
     model_hash: str,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Read completions and give their rows (see `medrl_core.sample.rollouts`).
 
     Arguments: `seed`, `model_name` and `model_hash` are written into the rows.
     """
     answers: dict[tuple[str, str], Parsed] = {}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for item, hashed, index, text, n_tokens, ended, logprob in completions:
         rows.append(
             judgement(item, text, answers)
@@ -205,7 +214,7 @@ def rollout_rows(
     return rows
 
 
-def parse_item(text: str, item: Item):
+def parse_item(text: str, item: Item) -> Parsed:
     """Parse a completion of an item with the item's own options, labels and synonyms."""
     return parse(
         text,

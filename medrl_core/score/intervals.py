@@ -99,10 +99,8 @@ def bootstrap_draws(
     means = np.empty((draws, values.shape[1]))
     for start in range(0, draws, step):
         block = min(step, draws - start)
-        weights = np.concatenate(
-            [rng.standard_exponential((block, groups)), prior_weights[start : start + block]], axis=1
-        )
-        total = weights @ totals
+        drawn = rng.standard_exponential((block, groups))
+        total = drawn @ totals[:groups] + prior_weights[start : start + block] @ totals[groups:]
         means[start : start + block] = total[:, :-1] / total[:, -1:]
     return means
 

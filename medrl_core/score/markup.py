@@ -57,7 +57,7 @@ def clean(text: str) -> str:
 
 
 def last_tag(text: str) -> tuple[str, str] | None:
-    """Give content and rule of the last answer tag that holds more than space."""
+    """Give content and rule of the last answer tag that contains more than space."""
     if "answer" not in text:
         return None
     found = None

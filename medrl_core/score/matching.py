@@ -23,14 +23,6 @@ _SEPARATOR = re.compile(r"\s?(?:[,;/+](?!\d)|\band\b|&)(?:\s?\band\b)?\s?")
 _DENIAL = re.compile(r"\b(?:no|not|without|non|neither|nor|or|than|vs|versus|between|from|to)\b")
 
 
-def _as_text(gold: Gold) -> str:
-    if isinstance(gold, bool):
-        return "yes" if gold else "no"
-    if isinstance(gold, float) and gold.is_integer():
-        return str(int(gold))
-    return str(gold)
-
-
 @lru_cache(maxsize=65536)
 def listed(text: str) -> frozenset[str]:
     """Give the parts of a list, "liver, spleen" or "spleen and liver", each as its key.
@@ -62,16 +54,23 @@ def same_answer(one: str, other: str) -> bool:
     return len(parts) > 1 and parts == listed(other)
 
 
+def as_texts(gold: Gold | Iterable[Gold]) -> list[str]:
+    """Give the accepted answers as texts: one, several, numbers; True is "yes" and "true"."""
+    if gold is None:
+        return []
+    if isinstance(gold, bool):
+        return ["yes", "true"] if gold else ["no", "false"]
+    if isinstance(gold, float) and gold.is_integer():
+        return [str(int(gold))]
+    if isinstance(gold, str | int | float):
+        return [str(gold)]
+    return [text for one in gold for text in as_texts(one)]
+
+
 def is_correct(answer: str | None, gold: Gold | Iterable[Gold]) -> bool:
     """Say whether a parsed answer is the gold answer.
 
     Arguments: `answer` as `parse` gives it; `gold` the item's letter or text, a number, a boolean
     (True is "yes" or "true"), or a list of accepted answers.
     """
-    if answer is None or gold is None:
-        return False
-    if isinstance(gold, bool):
-        return same_answer(answer, _as_text(gold)) or same_answer(answer, str(gold))
-    if isinstance(gold, str | int | float):
-        return same_answer(answer, _as_text(gold))
-    return any(is_correct(answer, one) for one in gold)
+    return answer is not None and any(same_answer(answer, text) for text in as_texts(gold))

@@ -8,12 +8,12 @@ guesses pays for talking: where a text does not say one answer, there is none.
 
 How a completion is read, first rule that answers wins (only the text after the last `</think>`):
 
-1. `tag`: the last answer tag that is not empty, closed or cut off (`tag_unclosed`), holds just an
-   answer: a letter, "C) effusion", an option text, a label. In a whole sentence it is
-   `tag_sentence`. A tag that holds none of the known answers ends the search (`tag_other`).
+1. `tag`: the last answer tag that is not empty, closed or cut off (`tag_unclosed`), contains just
+   an answer: a letter, "C) effusion", an option text, a label. In a whole sentence it is
+   `tag_sentence`. A tag that contains none of the known answers ends the search (`tag_other`).
 2. `box`: the last LaTeX box.
 3. `cue`: what the text declares: "Answer: C", "the option is C", "C is correct", 答案：C; and
-   `line`: a line that holds just an answer, or a first line "C. Because ...". All must agree,
+   `line`: a line that contains just an answer, or a first line "C. Because ...". All must agree,
    unless the text takes back what it said ("wait, ...").
 4. `mention`: the one answer named in a short text, or in its conclusion.
 5. `think_tag`: an answer tag inside the reasoning.

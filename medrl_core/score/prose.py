@@ -132,7 +132,7 @@ def _clause(reading: Reading, start: int, known: Known) -> Parsed | None:
 def declared_by_cues(reading: Reading, known: Known) -> list[_Declared]:
     """Find all places where a text says that it answers."""
     text, words = reading.text, reading.words
-    found = []
+    found: list[_Declared] = []
     for cue in cues(text, words):
         if SPOILED.search(text, max(0, cue.start() - 40), cue.start()):
             continue
@@ -194,15 +194,17 @@ _OPTION_LINE = re.compile(r"(?:^|[.;:]\s)(?:option )?[\"(\[]{0,2}([a-z])[\")\].:
 def _lines(
     reading: Reading, known: Known, said: Sequence[_Declared]
 ) -> tuple[list[_Declared], str]:
-    """Find lines that hold just an answer; a list of several options is none.
+    """Find lines that contain just an answer; a list of several options is none.
 
     Arguments: `said` what cues declare; their lines are theirs.
     Returns: what the lines declare, and "" or the rule of a text that lists options.
     """
     taken = sorted(one.place for one in said)
     text = reading.text
-    bare, whole, led, place = [], [], set(), 0
-    announced = False
+    bare: list[_Declared] = []
+    whole: list[_Declared] = []
+    led: set[str] = set()
+    place, announced = 0, False
     for line in text.split("\n"):
         if known.letters and (alone := LETTER_ALONE.fullmatch(line)) and alone[1] in known.letters:
             cut = announced and place + len(line) == len(text) and line[-1] not in ".)"

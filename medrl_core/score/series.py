@@ -32,7 +32,7 @@ def over_steps(rollouts: pd.DataFrame, k: int | None = None, seed: int = 0) -> p
     """
     if (rollouts.step == NO_STEP).any():
         raise UserError("these answers are of no training step: there is no series in them")
-    steps = {int(step): per_item(rows) for step, rows in rollouts.groupby("step", sort=True)}
+    steps = {int(str(step)): per_item(rows) for step, rows in rollouts.groupby("step", sort=True)}
     sampled = {step: items[items.n > 0] for step, items in steps.items()}
     fewest = min((int(items.n.min()) for items in sampled.values() if len(items)), default=0)
     k = fewest if k is None else k

@@ -158,7 +158,7 @@ _SAME = dict(zip(_ORDINALS[::2], _ORDINALS[1::2], strict=True)) | {
     "micrometer": "um", "micrometre": "um", "micron": "um", "hr": "hour", "hrs": "hour",
     "yr": "year", "yrs": "year",
 }  # fmt: skip
-_IRREGULAR = dict(
+_IRREGULAR: dict[str, str] = dict(
     pair.split(":")
     for pair in (
         "vertebrae:vertebra bronchi:bronchus thrombi:thrombus emboli:embolus nuclei:nucleus "
@@ -184,7 +184,7 @@ _IRREGULAR = dict(
         "ascites:ascites diabetes:diabetes pancreas:pancreas lens:lens news:news"
     ).split()
 )
-_BEFORE_NUMBER = {
+_BEFORE_NUMBER: dict[tuple[str, ...], str] = {
     ("less", "than"): "<", ("fewer", "than"): "<", ("smaller", "than"): "<", ("lower", "than"): "<",
     ("more", "than"): ">", ("greater", "than"): ">", ("larger", "than"): ">",
     ("bigger", "than"): ">",
@@ -222,6 +222,19 @@ def same_word(word: str) -> str:
     return _SAME.get(word, word)
 
 
+def number_words(text: str) -> str:
+    """Write number words as digits: "twenty one kidneys" of a normalised text is "21 kidneys"."""
+    found: list[str] = []
+    tens = 0
+    for word in text.split():
+        if tens and word in _SMALL[1:10]:
+            found[-1] = str(tens + _SMALL.index(word))
+        else:
+            found.append(_SPELT.get(word, word))
+        tens = _TENS.get(word, 0)
+    return " ".join(found)
+
+
 @lru_cache(maxsize=65536)
 def key(text: str) -> str:
     """Bring an answer text to the form that all texts of the same answer share.
@@ -229,19 +242,8 @@ def key(text: str) -> str:
     On top of `normalise`: plurals, number words ("twenty-one" is 21), ordinals, spelt-out units
     and bounds ("less than 5" is "<5"); articles inside go.
     """
-    words = normalise(text).split()
-    found: list[str] = []
-    place = 0
-    while place < len(words):
-        word = words[place]
-        after = words[place + 1] if place + 1 < len(words) else ""
-        if word in _TENS and after in _SMALL[1:10]:
-            found.append(str(_TENS[word] + _SMALL.index(after)))
-            place += 2
-            continue
-        if not (word == "the" and len(words) > 1):
-            found.append(same_word(word))
-        place += 1
+    words = number_words(normalise(text)).split()
+    found = [same_word(word) for word in words if word != "the" or len(words) == 1]
     return " ".join(_bounds(found))
 
 

@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from medrl_core.data import benchmarks
 from medrl_core.data.items import LETTERS, Item
@@ -142,7 +142,7 @@ def choose_from(
     passes = None
     if rollouts is not None:
         table = per_item(read(rollouts))
-        passes = {row.Index: (int(row.c), int(row.n)) for row in table.itertuples()}
+        passes = {row.Index: (int(row.c), int(row.n)) for row in cast(Any, table).itertuples()}
         if not passes.keys() & {item.item_id for item in asked}:
             raise UserError(f"{rollouts} has no answer to {source}: evaluate the start model on it")
     shown = {one for tests in found.values() for one in benchmarks.pictures(tests)}

@@ -1,6 +1,6 @@
 """What SFT teaches for each item, read back by the evaluation's own reader before training.
 
-    taught = targets(items, seed=0)     # one completion an item
+`targets(items, seed=0)` gives one completion an item.
 """
 
 from __future__ import annotations

@@ -319,7 +319,9 @@ def metric_intervals(
     classes = range(1, 2) if task == "binary" else range(scores.shape[1])
     areas = [_auc_draws(scores[:, i], truth[:, i], weights) for i in classes]
     drawn = {
-        "accuracy": bootstrap_draws(right[:, None], prior=ends(right, SHARE), draws=draws, seed=seed)[:, 0],
+        "accuracy": bootstrap_draws(
+            right[:, None], prior=ends(right, SHARE), draws=draws, seed=seed
+        )[:, 0],
         "auc": np.mean(areas, axis=0),
         "balanced_accuracy": np.mean(sides, axis=0),
         "ece": np.full(draws, np.nan),

@@ -19,8 +19,8 @@ def frame(split, model="base", **sets):
     """Eighty items of each data set, all answered alike: greedy answer and samples; A is right."""
     return pd.DataFrame([
         row for name, (greedy, samples) in sets.items() for i in range(N)
-        for row in rollouts(f"{name}/{split}/{i}", greedy[i % len(greedy)], samples, dataset=name, n_options=4,
-                            model=model)
+        for row in rollouts(f"{name}/{split}/{i}", greedy[i % len(greedy)], samples, dataset=name,
+                            n_options=4, model=model)
     ])
 
 

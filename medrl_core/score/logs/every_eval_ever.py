@@ -94,8 +94,9 @@ def _log(
             raise UserError(f"{where} has no sample_id")
         if item_id not in found:
             question, options, images = _asked(row, where)
+            gold = as_list(need(row, "input.reference", where))
             found.item(
-                item_id, question, options=options, gold=as_list(need(row, "input.reference", where)),
+                item_id, question, options=options, gold=gold,
                 gold_is="index" if by_index else "either", images=images, dataset=name,
             )  # fmt: skip
         failed = row.get("error")

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -72,6 +73,17 @@ def text(path: Path) -> str:
         raise UserError(f"{path} is no UTF-8 text (byte {error.start}); convert it") from error
 
 
+def decoded(data: bytes | str) -> Any:
+    """Decode JSON: by orjson, and by Python where a value is NaN or a half surrogate.
+
+    Raises: json.JSONDecodeError or RecursionError.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data)
+
+
 def json_value(path: Path) -> tuple[Any, int]:
     """Read a JSON file.
 
@@ -80,7 +92,7 @@ def json_value(path: Path) -> tuple[Any, int]:
     """
     written = text(path)
     try:
-        return json.loads(written), 0
+        return decoded(written), 0
     except RecursionError as error:
         raise UserError(f"{path} is nested too deeply to be a log") from error
     except json.JSONDecodeError as error:
@@ -130,7 +142,7 @@ def _escaped(written: str) -> tuple[str, int]:
 
 
 def _ends(written: str, at: int, nested: list[str]) -> bool:
-    following = re.compile(r"\s*(.?)", re.DOTALL).match(written, at)
+    following: Any = re.compile(r"\s*(.?)", re.DOTALL).match(written, at)  # it matches anything
     sign = following[1]
     if sign == ",":
         return bool(_AFTER_COMMA[nested[-1] if nested else "["].match(written, following.end()))
@@ -154,7 +166,7 @@ def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = decoded(line)
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: line {number} is no UTF-8 text") from error
         except (json.JSONDecodeError, RecursionError) as error:
@@ -175,8 +187,7 @@ def _lines(path: Path) -> Iterator[bytes]:
         if packed.startswith(_ZSTD):
             yield from read_bytes(path).splitlines()
             return
-        opened = gzip.open(path) if packed.startswith(_GZIP) else path.open("rb")
-        with opened as file:
+        with gzip.open(path) if packed.startswith(_GZIP) else path.open("rb") as file:
             if first.startswith(b"\xef\xbb\xbf"):
                 file.read(3)
             yield from file

@@ -40,8 +40,9 @@ def read(path: Path, sniffed: Sniffed | None = None) -> pd.DataFrame:
     else:
         raise UserError(f"{path} is no table (xlsx, TSV, CSV, Parquet or JSON rows)")
     frame.columns = [str(name).strip() for name in frame.columns]
-    if frame.columns.duplicated().any():
-        raise UserError(f"{path} has the column '{frame.columns[frame.columns.duplicated()][0]}' twice")
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise UserError(f"{path} has the column '{twice[0]}' twice")
     if frame.empty:
         raise UserError(f"{path} has no rows")
     return frame.apply(lambda column: column.map(_cell)).astype(object)
@@ -75,7 +76,8 @@ def _xlsx(path: Path) -> pd.DataFrame:
     rows = [row for row in rows if any(cell is not None for cell in row)]
     if not rows:
         raise UserError(f"{path} is an empty sheet")
-    return pd.DataFrame(rows[1:], columns=[name or f"column {at}" for at, name in enumerate(rows[0])])
+    names = [name or f"column {at}" for at, name in enumerate(rows[0])]
+    return pd.DataFrame(rows[1:], columns=names)
 
 
 def _rows(path: Path, kind: str) -> pd.DataFrame:

@@ -1,9 +1,9 @@
 """Gold answers as logs write them (letter, text, index, list) to the letters or texts that count.
 
-    >>> accepted_answers("Right lung", ("Left lung", "Right lung"))
-    (True, ('B',))
-    >>> accepted_answers(0, ("Left lung", "Right lung"), "index")
-    (True, ('A',))
+>>> accepted_answers("Right lung", ("Left lung", "Right lung"))
+(True, ('B',))
+>>> accepted_answers(0, ("Left lung", "Right lung"), "index")
+(True, ('A',))
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def as_list(value: Any) -> list:
         return []
     if hasattr(value, "tolist"):
         value = value.tolist()
-    return [one for one in value if not missing(one)] if isinstance(value, (list, tuple)) else [value]
+    several = value if isinstance(value, (list, tuple)) else [value]
+    return [one for one in several if not missing(one)]
 
 
 def unquoted(value: Any) -> Any:

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from medrl_core.errors import UserError
 from medrl_core.score.logs.golds import LETTERS
-from medrl_core.score.logs.log import NO_STEP, YES_NO, Log
+from medrl_core.score.logs.log import CANNOT_BE_GUESSED, NO_STEP, YES_NO, Log
 from medrl_core.score.parsing import is_correct, normalise, parse
 from medrl_core.score.statistics import GREEDY
 
@@ -62,11 +62,15 @@ def grade(log: Log, trust: str | None = None) -> Graded:
     """
     if trust not in (None, *TRUST):
         raise UserError(f"--trust {trust} is unknown: use read or stored")
-    frame = log.completions[log.completions.error.isna()].reset_index(drop=True)
+    answered = log.completions.error.isna()
+    frame = log.completions if answered.all() else log.completions[answered]
+    frame = frame.reset_index(drop=True)
     if frame.empty:
         raise UserError(f"every sample of {log.source} ended in an error: {_first_error(log)}")
     items = log.items.set_index("item_id")
-    frame["parsed"], frame["parse_rule"] = _answers(frame, items)
+    parsed, rules = _answers(frame, items)
+    frame["parsed"] = pd.Series(parsed, dtype=object)
+    frame["parse_rule"] = pd.Series(rules, dtype=object)
     golds, inferred = _golds(frame, items)
     frame["read"] = _read(frame, items, golds)
     formats = frame.item_id.map(items.answer_format)
@@ -92,7 +96,7 @@ def grade(log: Log, trust: str | None = None) -> Graded:
     rows = _rollouts(frame.assign(correct=verdicts)[counted], log, items, golds)
     return Graded(
         log, rows, " and ".join(sorted(used)), int(both.sum()),
-        frame[differ].assign(gold=[golds[one] for one in frame.item_id[differ]]),
+        frame[differ].assign(gold=cast(Any, [golds[one] for one in frame.item_id[differ]])),
         len(log.completions) - len(frame), int((~counted).sum()), notes,
     )  # fmt: skip
 
@@ -114,16 +118,19 @@ def _no_verdict(log: Log, trust: str | None) -> str:
 
 def _answers(frame: pd.DataFrame, items: pd.DataFrame) -> tuple[list, list]:
     """The answer of each completion and the rule that found it; each different text once."""
+    if frame.answer.notna().any():
+        # The log keeps answers: log-likelihoods have no text, and medrl's own are read already.
+        return frame.answer.tolist(), ["none" if one is None else _GIVEN for one in frame.answer]
     known: dict[tuple, tuple[Any, str]] = {}
     options, formats = items.options.to_dict(), items.answer_format.to_dict()
     letters = _letters(items)
     parsed, rules = [], []
-    columns = (frame.item_id, frame.text, frame.answer, frame.order)
-    for item_id, text, answer, order in zip(*map(list, columns), strict=True):
+    columns = (frame[name].tolist() for name in ("item_id", "text", "order"))
+    for item_id, text, order in zip(*columns, strict=True):
         unread = formats[item_id] == "mcq" and not options[item_id]
         if not isinstance(text, str) or unread:
-            parsed.append(answer)
-            rules.append(_GIVEN if answer is not None else "none")
+            parsed.append(None)
+            rules.append("none")
             continue
         key = (item_id, text, order)
         found = known.get(key)
@@ -139,7 +146,8 @@ def _parsed(
     text: str, answer_format: str, options: tuple[str, ...] | None, order: Any, letters: int
 ) -> tuple[str | None, str]:
     if answer_format == "mcq":
-        shown = [options[at] for at in order] if order else options
+        told = options or ()
+        shown = [told[at] for at in order] if order else told
         found = parse(text, answer_format="mcq", options=shown[:26])
         if found.answer is None or not order:
             return found
@@ -158,12 +166,12 @@ def _letters(items: pd.DataFrame) -> int:
 
 def _golds(frame: pd.DataFrame, items: pd.DataFrame) -> tuple[dict[str, tuple[str, ...]], int]:
     """Gold answers by item; where the log has none, the one answer that all its right ones name."""
-    golds = items.gold.to_dict()
+    golds = cast("dict[str, tuple[str, ...]]", items.gold.to_dict())
     bare = [one for one, gold in golds.items() if not gold and items.answer_format[one] == "mcq"]
     if not bare:
         return golds, 0
     rows = frame[frame.item_id.isin(bare) & frame.stored.fillna(False).astype(bool)]
-    named = defaultdict(set)
+    named: dict[str, set[str]] = defaultdict(set)
     for item_id, answer in zip(rows.item_id, rows.parsed, strict=True):
         if isinstance(answer, str):
             named[item_id].add(answer)
@@ -176,7 +184,7 @@ def _read(frame: pd.DataFrame, items: pd.DataFrame, golds: dict) -> pd.Series:
     whole = items.gold_rule.eq("any").to_dict()
     known: dict[tuple[str, Any], bool | None] = {}
     verdicts = []
-    for item_id, answer in zip(frame.item_id, frame.parsed, strict=True):
+    for item_id, answer in zip(frame.item_id.tolist(), frame.parsed.tolist(), strict=True):
         key = (item_id, answer if isinstance(answer, str) else None)
         if key not in known:
             gold = golds[item_id]
@@ -202,9 +210,9 @@ def _rollouts(
             "dataset": of(items.dataset).replace("", log.dataset or "all"),
             "modality": of(items.modality),
             "answer_format": of(items.answer_format),
-            # -1: unknown, so that no floor is drawn; 0 is an item that cannot be guessed.
-            "n_options": of(items.n_options).replace(0, -1),
-            "gold": [" | ".join(golds[one]) for one in frame.item_id],
+            # Statistics have it the other way round: below 0 no floor is known, 0 has the floor 0.
+            "n_options": of(items.n_options).replace({0: -1, CANNOT_BE_GUESSED: 0}),
+            "gold": of({one: " | ".join(gold) for one, gold in golds.items()}),
             "label": _labels(frame, items, golds),
             "model_hash": log.model,
             "decoding": np.where(greedy, "greedy", sampling),
@@ -229,7 +237,7 @@ def _sampling(sampled: pd.DataFrame) -> str:
     return "temperature " + ", ".join(f"{one:g}" for one in told) if told else "sampled"
 
 
-def _labels(frame: pd.DataFrame, items: pd.DataFrame, golds: dict) -> list[str]:
+def _labels(frame: pd.DataFrame, items: pd.DataFrame, golds: dict) -> pd.Series:
     """What an answerer who knows only label frequencies would have to say: see `floors`.
 
     The gold's text where all items share one set of options, in any order; else its letter.
@@ -243,11 +251,11 @@ def _labels(frame: pd.DataFrame, items: pd.DataFrame, golds: dict) -> list[str]:
         if shared and label in LETTERS and label:
             label = normalise(options[item_id][LETTERS.index(label)])
         labels[item_id] = label if items.answer_format[item_id] == "mcq" else normalise(label)
-    return [labels[one] for one in frame.item_id]
+    return frame.item_id.map(labels)
 
 
 def per_item_counts(graded: Graded) -> pd.DataFrame:
-    """n and correct of each item, of its samples, or of its greedy answers where it has no samples.
+    """N and correct of each item, of its samples, or of its greedy answers where it has no samples.
 
     Returns: columns item_id, n, correct, missing and, of a series, step.
     """

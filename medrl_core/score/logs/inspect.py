@@ -7,7 +7,6 @@ not read. Needs no inspect_ai.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import struct
 import zipfile
@@ -63,15 +62,14 @@ def _zipped(path: Path) -> tuple[dict, Iterator[dict], list[str]]:
     try:
         archive = zipfile.ZipFile(path)
         names = archive.namelist()
-        notes = []
         if "header.json" in names:
-            header = json.loads(_member(archive, "header.json"))
+            header = files.decoded(_member(archive, "header.json"))
         else:  # the run was killed before it could write its header
-            header = json.loads(_member(archive, "_journal/start.json"))
+            header = files.decoded(_member(archive, "_journal/start.json"))
             header["status"] = "started"
-    except (zipfile.BadZipFile, OSError, json.JSONDecodeError, KeyError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, KeyError, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({error}); it is damaged or cut off") from error
-    return header, _members(path, archive, names), notes
+    return header, _members(path, archive, names), []
 
 
 def _members(path: Path, archive: zipfile.ZipFile, names: list[str]) -> Iterator[dict]:
@@ -80,22 +78,29 @@ def _members(path: Path, archive: zipfile.ZipFile, names: list[str]) -> Iterator
             if not _SAMPLE.fullmatch(name):
                 continue
             try:
-                yield json.loads(_member(archive, name))
-            except (zipfile.BadZipFile, OSError, ValueError) as error:
-                raise UserError(f"{path}: {name} cannot be read ({error}); it is damaged") from error
+                yield files.decoded(_member(archive, name))
+            except (zipfile.BadZipFile, OSError, ValueError, zlib.error) as error:
+                raise UserError(f"{path}: {name} is damaged, cannot be read ({error})") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Unpack a member; by itself, since Python's zipfile cannot unpack Zstandard before 3.14."""
     info = archive.getinfo(name)
-    if info.compress_type != _ZSTD:
-        return archive.read(info)
     if info.file_size > files.LARGEST:
         raise OSError(f"it says that it is {info.file_size:,} bytes")
-    file = archive.fp
+    file: Any = archive.fp
     file.seek(info.header_offset)
     name_size, extra_size = struct.unpack("<26x2H", file.read(30))
     file.seek(name_size + extra_size, 1)
-    data = files.unpack_zstd(file.read(info.compress_size))
+    packed = file.read(info.compress_size)
+    if info.compress_type == _ZSTD:
+        data = files.unpack_zstd(packed)
+    elif info.compress_type == zipfile.ZIP_DEFLATED:
+        data = zlib.decompress(packed, -15, info.file_size)
+    elif info.compress_type == zipfile.ZIP_STORED:
+        data = packed
+    else:
+        raise OSError(f"it is packed by the method {info.compress_type}")
     if zlib.crc32(data) != info.CRC:
         raise OSError("its checksum does not match")
     return data
@@ -144,7 +149,7 @@ def _log(
     if status != "success":
         notes.append(f"the run ended as '{status}'; it may lack samples")
     told = [text_id(one) for one in maybe(about, "dataset.sample_ids") or []]
-    if absent := sum(one not in found for one in told):
+    if absent := sum(not one or one not in found for one in told):
         notes.append(f"{absent} of {len(told)} items of the run have no sample")
     if values:
         notes.append(f"{values} scores of '{scorer}' are neither right nor wrong and do not count")
@@ -195,7 +200,7 @@ def _item(found: Answers, sample: Mapping, where: str, task: str, epochs: int) -
     pictures = [_attached(image, attached) for image in images]
     several = bool(options) and isinstance(target, list) and len(target) > 1
     found.item(
-        text_id(sample["id"]), question, options=options, gold=target, images=pictures,
+        str(text_id(sample["id"])), question, options=options, gold=target, images=pictures,
         image_id="|".join(hashlib.sha256(p.encode()).hexdigest()[:16] for p in pictures),
         gold_rule="all" if several else "any", dataset=task, asked=epochs,
     )  # fmt: skip

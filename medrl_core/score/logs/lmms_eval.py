@@ -64,7 +64,7 @@ def _log(path: Path, wanted: Wanted) -> Log:
         if item_id is None:
             raise UserError(f"{where} has no doc_id")
         if item_id in found:
-            raise UserError(f"{where}: doc_id {item_id} is there twice; the log is joined of copies")
+            raise UserError(f"{where}: doc_id {item_id} is there twice; the log holds copies")
         texts = _texts(row, where)
         kept.append(len(texts))
         question, options, images = _asked(row)
@@ -73,7 +73,7 @@ def _log(path: Path, wanted: Wanted) -> Log:
             dataset=task, asked=drawn,
         )  # fmt: skip
         one = scorer and len(texts) == 1 and drawn < 2
-        stored = verdict(_value(row.get(scorer))) if one else None
+        stored = verdict(_value(row.get(str(scorer)))) if one else None
         for text in texts:
             found.completion(
                 item_id, text, stored=stored, greedy=greedy,
@@ -138,7 +138,8 @@ def _value(metric: Any) -> Any:
     """The verdict in a metric, which may be a dict of the task's choosing."""
     if not isinstance(metric, Mapping):
         return metric
-    return next((metric[name] for name in ("score", "correct", "acc", "hit") if name in metric), None)
+    names = ("score", "correct", "acc", "hit")
+    return next((metric[name] for name in names if name in metric), None)
 
 
 def _metrics(rows: list) -> list[str]:

@@ -1,11 +1,11 @@
 """What every log of answers is read into: completions, items, and what the log lacks.
 
-    >>> found = Answers()
-    >>> found.item("q1", "Which lobe?", options=("Upper", "Lower"), gold="B")
-    >>> found.completion("q1", "<answer>B</answer>", stored=True, temperature=0.7)
-    >>> log = found.log("plain table", "answers.csv")
-    >>> log.items.gold[0], log.completions.n_tokens[0], sorted(log.lacks)
-    (('B',), nan, ['greedy', 'images', 'model'])
+>>> found = Answers()
+>>> found.item("q1", "Which lobe?", options=("Upper", "Lower"), gold="B")
+>>> found.completion("q1", "<answer>B</answer>", stored=True, temperature=0.7)
+>>> log = found.log("plain table", "answers.csv")
+>>> log.items.gold[0], log.completions.n_tokens[0], sorted(log.lacks)
+(('B',), nan, ['greedy', 'images', 'model'])
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from medrl_core.score.logs.golds import LETTERS, accepted_answers
 from medrl_core.score.parsing import normalise
 
 NO_STEP = -1
+# As a number of options: an answer that is on no list, where 0 says that the number is not known.
+CANNOT_BE_GUESSED = -1
 YES_NO = ("yes", "no")
 COMPLETION_COLUMNS = [
     "item_id", "sample_index", "step", "text", "answer", "stored", "greedy", "temperature",
@@ -60,9 +62,10 @@ class Log:
             (True, False, or <NA>); `greedy` <NA> where unknown; `step` of training, NO_STEP
             outside a series; `error` says why a sample is missing (else None); `order` the item's
             options in the order this sample saw them (indices), None for the item's own.
-        items: ITEM_COLUMNS, one row an item. `n_options` 0 where unknown; `gold` the accepted answers (letters where there are
-            options), empty where unknown; `gold_rule` "any" of them is right, or "all" are needed;
-            `answer_format` "mcq", "letter" (options lost, letters known), "closed" or "open";
+        items: ITEM_COLUMNS, one row an item. `n_options` 0 where unknown; `gold` the accepted
+            answers (letters where there are options), empty where unknown; `gold_rule` "any" of
+            them is right, or "all" are needed; `answer_format` "mcq", "letter" (options lost,
+            letters known), "closed" or "open";
             `asked` samples that were asked for, 0 where unknown.
         lacks: name of what the log lacks (a key of LACKS) to the sentence that says so.
         notes: what else the reader of the numbers has to know, one line each.
@@ -223,12 +226,13 @@ class Answers:
 
 
 def _completions(columns: dict[str, list], source: Any) -> pd.DataFrame:
-    frame = pd.DataFrame({name: pd.Series(columns[name], dtype=object) for name in columns})
+    frame = pd.DataFrame({name: pd.Series(of, dtype=object) for name, of in columns.items()})
     frame = frame.astype({"sample_index": np.int64, "step": np.int64})
     frame = frame.astype({"temperature": float, "n_tokens": float})
     for name in ("stored", "greedy"):
         frame[name] = frame[name].astype("boolean")
-    frame["text"] = [_storable(text) for text in frame.text]
+    texts = [_storable(text) for text in columns["text"]]
+    frame["text"] = pd.Series(texts, dtype=object)  # a column of Python's own texts is read faster
     twice = frame.duplicated(["item_id", "step", "greedy", "sample_index"])
     if twice.any():
         row = frame[twice].iloc[0]

@@ -144,7 +144,8 @@ def _requests(folder: Path) -> dict[str, Mapping]:
 def _golds(folder: Path, given: pd.DataFrame | None) -> dict[str, dict[str, Any]]:
     """Gold answers by id: what the user named, or a table beside the output that looks like it."""
     if given is not None:
-        return {row.item_id: {"gold": row.gold, "options": row.options} for row in given.itertuples()}
+        rows = given.itertuples()
+        return {row.item_id: {"gold": row.gold, "options": row.options} for row in rows}
     for path in _json_files(folder):
         seen = sniff(path)
         named = seen.names & {"id", "item_id", "custom_id", "question_id"}
@@ -206,7 +207,8 @@ def _choices(body: Mapping, where: str) -> list[tuple[str, str | None, float | N
             thought = message.get("reasoning_content") or message.get("reasoning")
             if isinstance(thought, str) and thought and "</think>" not in text:
                 text = f"<think>{thought}</think>{text}"
-            found.append((text or str(message.get("refusal") or ""), choice.get("finish_reason"), used))
+            text = text or str(message.get("refusal") or "")
+            found.append((text, choice.get("finish_reason"), used))
         return found
     output = need(body, "output", where)
     parts = [one for one in output if maybe(one, "type") == "message"]

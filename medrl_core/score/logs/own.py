@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,15 @@ import pandas as pd
 
 from medrl_core.errors import UserError
 from medrl_core.sample import rollouts
-from medrl_core.score.logs.log import Answers, Log, Wanted
+from medrl_core.score.logs.log import (
+    CANNOT_BE_GUESSED,
+    COMPLETION_COLUMNS,
+    ITEM_COLUMNS,
+    NO_STEP,
+    Log,
+    Wanted,
+    lacking,
+)
 from medrl_core.score.logs.sniff import Sniffed
 from medrl_core.score.statistics import GREEDY
 
@@ -54,24 +63,46 @@ def read(paths: list[Path], wanted: Wanted) -> list[Log]:
 
 
 def _log(path: Path, kind: dict[str, str], rows: pd.DataFrame) -> Log:
-    found = Answers()
-    for row in rows.drop_duplicates("item_id").itertuples():
-        found.item(
-            row.item_id, "", gold=row.gold, image_id=row.image_id, dataset=row.dataset,
-            modality=row.modality, n_options=row.n_options,
-        )  # fmt: skip
-    columns = (
-        "item_id", "sample_index", "text", "parsed", "correct", "n_tokens", "finish_reason",
+    """Column by column: a folder may hold a million rollouts."""
+    answer_format, model = kind["answer_format"], kind["model"]
+    first = rows.drop_duplicates("item_id")
+    items = pd.DataFrame(
+        {
+            "item_id": first.item_id,
+            "dataset": first.dataset,
+            "modality": first.modality,
+            "question": "",
+            "options": None,
+            # -1: an open item without a label set cannot be guessed, which is known.
+            "n_options": first.n_options.replace(0, CANNOT_BE_GUESSED),
+            "gold": [(gold,) for gold in first.gold],
+            "gold_rule": "any",
+            "answer_format": answer_format,
+            "images": [()] * len(first),
+            "image_id": first.image_id,
+            "asked": 0,
+        }
+    ).reset_index(drop=True)[ITEM_COLUMNS]
+    greedy = rows.sample_index == GREEDY
+    completions = pd.DataFrame(
+        {
+            "item_id": rows.item_id.astype(object),
+            "sample_index": rows.sample_index.where(~greedy, 0),
+            "step": NO_STEP,
+            "text": rows.text.astype(object),
+            "answer": rows.parsed.astype(object).where(rows.parsed.notna(), None),
+            "stored": rows.correct.astype("boolean"),
+            "greedy": greedy.astype("boolean"),
+            "temperature": math.nan,
+            "n_tokens": rows.n_tokens.astype(float),
+            "finish_reason": rows.finish_reason.astype(object),
+            "error": None,
+            "order": None,
+        }
+    ).reset_index(drop=True)[COMPLETION_COLUMNS]
+    lacks = lacking(completions, items, model)
+    lacks.pop("temperature", None)  # the name of the decoding says it
+    return Log(
+        NAME, str(path), "", model, completions, items, lacks,
+        [f"{answer_format} items, {kind['decoding']}"], "correct",
     )  # fmt: skip
-    for item_id, index, text, parsed, correct, tokens, stop in rows[list(columns)].itertuples(
-        index=False
-    ):
-        found.completion(
-            item_id, text, answer=None if pd.isna(parsed) else parsed, stored=bool(correct),
-            greedy=index == GREEDY, sample_index=max(index, 0), n_tokens=tokens, finish_reason=stop,
-        )  # fmt: skip
-    log = found.log(NAME, path, model=kind["model"], scorer="correct",
-                    notes=[f"{kind['answer_format']} items, {kind['decoding']}"])  # fmt: skip
-    # What the rows say of their items is better than what the golds let guess.
-    log.items["answer_format"] = kind["answer_format"]
-    return log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any, cast
 
 import pandas as pd
 
@@ -30,10 +31,10 @@ def same_ids(graded: Graded, other: Graded) -> pd.DataFrame:
             )
         rows = rows.assign(item_id=rows.item_id.map(names).fillna(rows.item_id))
     known = graded.rollouts.drop_duplicates("item_id").set_index("item_id")
-    gold = rows.item_id.map(known.gold)
+    gold: pd.Series = rows.item_id.map(known.gold)
     differ = gold.notna() & gold.ne("") & rows.gold.ne("") & gold.ne(rows.gold)
     if differ.any():
-        row = rows[differ].iloc[0]
+        row: Any = rows[differ].iloc[0]
         raise UserError(
             f"item {row.item_id} has two gold answers, {gold[row.name]} and {row.gold}: "
             "the logs are of different items, or their options are in another order"
@@ -58,7 +59,7 @@ def _by_content(items: pd.DataFrame, others: pd.DataFrame) -> dict[str, str]:
 def _keys(items: pd.DataFrame) -> dict[Hashable, str]:
     keys = [
         (normalise(row.question), tuple(sorted(map(normalise, row.options or ()))))
-        for row in items.itertuples()
+        for row in cast(Any, items).itertuples()
     ]
     counts = pd.Series(keys, dtype=object).value_counts()
     return {
@@ -90,10 +91,11 @@ def with_greedy(graded: Graded, other: Graded) -> tuple[pd.DataFrame, list[str]]
     mine = set(graded.rollouts.item_id)
     used = greedy[greedy.item_id.isin(mine)]
     if used.empty:
-        raise UserError(f"{other.log.source} has no greedy answer to an item of {graded.log.source}")
+        raise UserError(f"{other.log.source} has no greedy answer to items of {graded.log.source}")
     if absent := len(mine) - used.item_id.nunique():
         notes.append(f"{absent} of {len(mine)} items have no greedy answer in {other.log.source}")
-    if graded.log.model and other.log.model and graded.log.model != other.log.model:
-        notes.append(f"the greedy answers are of {other.log.model}, the samples of {graded.log.model}")
+    ours, theirs = graded.log.model, other.log.model
+    if ours and theirs and ours != theirs:
+        notes.append(f"the greedy answers are of {theirs}, the samples of {ours}")
     used = used.assign(step=graded.rollouts.step.iloc[0], model_hash=graded.log.model)
     return pd.concat([graded.rollouts, used], ignore_index=True), notes

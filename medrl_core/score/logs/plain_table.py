@@ -169,8 +169,14 @@ def _log(
         notes.append("'score' counts as a verdict where it is 0 or 1")
     return found.log(
         NAME, path, model=model, notes=notes, scorer=columns.get("correct", ""),
-        dataset=str(frame["dataset"].iloc[0]) if "dataset" in frame else "",
+        dataset=_one(frame, "dataset"),
     )  # fmt: skip
+
+
+def _one(frame: pd.DataFrame, name: str) -> str:
+    """What a column says where it says one thing, else nothing."""
+    told = set(frame[name]) if name in frame else set()
+    return str(told.pop()) if len(told) == 1 else ""
 
 
 def _item(found: Answers, item_id: str, row: dict[str, Any], option_columns: list[str]) -> None:
@@ -219,7 +225,7 @@ def _counted(
 ) -> None:
     n, right = number(row.get("n") or None), number(row.get("correct") or None)
     if n is None or right is None or not 0 <= right <= n or n != int(n) or right != int(right):
-        raise UserError(f"{where} has no counts with 0 <= correct <= n; it says n {row.get('n')!r}, "
-                        f"correct {row.get('correct')!r}")  # fmt: skip
+        said = f"n {row.get('n')!r}, correct {row.get('correct')!r}"
+        raise UserError(f"{where} has no counts with 0 <= correct <= n; it says {said}")
     for index in range(int(n)):
         found.completion(item_id, None, stored=index < right, **given)

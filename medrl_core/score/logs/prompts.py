@@ -1,7 +1,7 @@
-"""What a prompt shows: its text and pictures out of chat messages, question and options out of text.
+r"""What a prompt shows: text and pictures out of chat messages, question and options out of text.
 
-    >>> question_and_options("Which lobe?\\nA. Upper\\nB. Lower\\nAnswer:")
-    ('Which lobe?', ('Upper', 'Lower'))
+>>> question_and_options("Which lobe?\nA. Upper\nB. Lower\nAnswer:")
+('Which lobe?', ('Upper', 'Lower'))
 """
 
 from __future__ import annotations
@@ -67,9 +67,8 @@ def _one_line(lines: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         letters = [mark[1] or mark[2] or mark[3] for mark in marks]
         if len(marks) > 1 and letters == list(LETTERS[: len(marks)]):
             ends = [mark.start() for mark in marks[1:]] + [len(lines[at])]
-            options = tuple(
-                lines[at][mark.end() : end].strip(" ,;") for mark, end in zip(marks, ends, strict=True)
-            )
+            spans = zip((mark.end() for mark in marks), ends, strict=True)
+            options = tuple(lines[at][begin:end].strip(" ,;") for begin, end in spans)
             if all(options):
                 return [*lines[:at], lines[at][: marks[0].start()]], options
     return [], ()

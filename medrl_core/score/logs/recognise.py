@@ -14,6 +14,7 @@ import hashlib
 from collections import defaultdict
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 import pandas as pd
 
@@ -147,7 +148,7 @@ def _files(folder: Path) -> list[Path]:
         if path.suffix.lower() in _ENDINGS and path.is_file() and not hidden:
             found.append(path)
             if len(found) > MOST_FILES:
-                raise UserError(f"{folder} holds more than {MOST_FILES:,} files: name a folder in it")
+                raise UserError(f"{folder} holds over {MOST_FILES:,} files: name a folder in it")
     return found
 
 
@@ -200,7 +201,7 @@ def read_golds(path: str | Path) -> pd.DataFrame:
 
 def _with_golds(log: Log, golds: pd.DataFrame) -> Log:
     """Give the items of a log the gold answers (and options, where it has none) of a table."""
-    table = {row.item_id: row for row in golds.itertuples()}
+    table = {row.item_id: row for row in cast(Any, golds).itertuples()}
     known = log.items.item_id.isin(table)
     if not known.any():
         raise UserError(

@@ -70,7 +70,9 @@ def _log(path: Path) -> Log:
         found.completion(
             item_id, answered(chat[-1:]), stored=verdict(_field(_SCORE, page)), order=order
         )
-    notes = [f"{own_orders} samples saw their options in an order of their own"] if own_orders else []
+    notes = []
+    if own_orders:
+        notes.append(f"{own_orders} samples saw their options in an order of their own")
     if unlike:
         raise UserError(f"{path}: {unlike} samples have another gold answer than their item")
     name = stem(path).removesuffix("_allresults")
@@ -82,7 +84,9 @@ def _log(path: Path) -> Log:
 
 
 def _field(pattern: re.Pattern[str], page: str) -> str | None:
-    found = pattern.search(page.rpartition("Results</h")[2] or page) if isinstance(page, str) else None
+    if not isinstance(page, str):
+        return None
+    found = pattern.search(page.rpartition("Results</h")[2] or page)
     return html.unescape(re.sub(r"<[^>]+>", "", found[2])).strip() if found else None
 
 

@@ -1,5 +1,4 @@
-"""What kind of file a log is, from its first bytes and first row: enough to choose its reader.
-"""
+"""What kind of file a log is, from its first bytes and first row: enough to choose its reader."""
 
 from __future__ import annotations
 
@@ -63,7 +62,7 @@ def sniff(path: Path) -> Sniffed:
     if not start.strip():
         return Sniffed(path, "empty")
     if start.startswith(b"PK\x03\x04"):
-        return _zip(path)
+        return _zip(path, start)
     if start.startswith(b"PAR1"):
         try:
             return Sniffed(path, "parquet", frozenset(pq.read_schema(path).names))
@@ -81,7 +80,12 @@ def sniff(path: Path) -> Sniffed:
     return Sniffed(path, "text", start=written)
 
 
-def _zip(path: Path) -> Sniffed:
+def _zip(path: Path, start: bytes) -> Sniffed:
+    # A log may have 100,000 members: what the first is called tells it.
+    size = int.from_bytes(start[26:28], "little")
+    first = start[30 : 30 + size].decode("utf-8", "replace")
+    if first in ("_journal/start.json", "header.json"):
+        return Sniffed(path, "zip", frozenset({first}))
     try:
         with zipfile.ZipFile(path) as archive:
             names = frozenset(archive.namelist())

@@ -91,7 +91,7 @@ def _scorer(frame: pd.DataFrame, named: str | None, where: Path) -> tuple[str | 
     ]  # fmt: skip
     if named is not None:
         if named not in frame:
-            raise UserError(f"{where} has no column '{named}'; its rewards are {', '.join(rewards)}")
+            raise UserError(f"{where} has no column '{named}'; it has {', '.join(rewards)}")
         return named, tuple(rewards)
     for tell in _TELLS:
         for name in rewards:

@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 
@@ -56,7 +57,8 @@ def read(paths: list[Path], wanted: Wanted) -> list[Log]:
         frame = frames.read(path)
         if not any(_PREDICTION.fullmatch(name) for name in frame.columns):
             if len(paths) == 1:
-                raise UserError(f"{path} lacks the column 'prediction'; it has {list(frame.columns)}")
+                has = ", ".join(frame.columns[:12])
+                raise UserError(f"{path} lacks the column 'prediction'; it has {has}")
             continue
         if "index" not in frame:
             raise UserError(f"{path} lacks the column 'index'; is it a file of VLMEvalKit?")
@@ -103,7 +105,7 @@ def _log(runs: list[_Run]) -> Log:
         rotated += dropped
         columns = sorted(
             (name for name in frame.columns if _PREDICTION.fullmatch(name)),
-            key=lambda name: int(_PREDICTION.fullmatch(name)[1] or -1),
+            key=lambda name: int(cast(Any, _PREDICTION.fullmatch(name))[1] or -1),
         )
         said = tuple(zip(frame["index"], *(frame[name] for name in columns), strict=True))
         if said in seen:
@@ -125,16 +127,17 @@ def _log(runs: list[_Run]) -> Log:
                 )  # fmt: skip
             lucky = _RANDOM in row.get("log", "")
             random += lucky
+            told = None if lucky or dropped or len(columns) > 1 else verdict(row.get("hit"))
             for name in columns:
                 cut += len(row[name]) >= frames.EXCEL_CELL
-                found.completion(
-                    item_id, row[name],
-                    stored=None if lucky or dropped or len(columns) > 1 else verdict(row.get("hit")),
-                )  # fmt: skip
+                found.completion(item_id, row[name], stored=told)
     if len(runs) > 1:
         notes.append(f"{len(runs)} run folders count as {len(runs)} samples an item")
     if rotated:
-        notes.append(f"{rotated} rows repeat an item with rotated options and do not count, nor verdicts of all rotations")
+        notes.append(
+            f"{rotated} rows repeat an item with rotated options and do not count, nor do verdicts "
+            "on all rotations together"
+        )
     if random:
         notes.append(f"{random} verdicts are of an option drawn at random and do not count")
     if cut:
@@ -146,10 +149,11 @@ def _log(runs: list[_Run]) -> Log:
 
 
 def _above(runs: list[_Run]) -> Path:
-    folders = [run.path.parent for run in runs]
-    return next(
-        above for above in folders[0].parents if all(folder.is_relative_to(above) for folder in folders)
-    )
+    folders = [run.path.resolve().parent for run in runs]
+    above = folders[0]
+    while not all(folder.is_relative_to(above) for folder in folders):
+        above = above.parent
+    return above
 
 
 def _main_rows(run: _Run) -> tuple[pd.DataFrame, int]:
