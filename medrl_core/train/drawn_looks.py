@@ -52,9 +52,11 @@ class Looks(TrainerCallback):
         self.seconds = 0.0
 
     def on_train_begin(self, args, state, control, **kwargs):
+        """Look before the first step."""
         self._look(0)
 
     def on_step_end(self, args, state, control, **kwargs):
+        """Look where it is time to."""
         n = state.global_step // self.settings.updates * self.settings.per_step
         if n % EVERY == 0 and self._look(n) >= self.enough:
             control.should_training_stop = True

@@ -95,6 +95,7 @@ class Coin:
         self.rates, self.seed = list(rates), seed
 
     def __call__(self, completions, trainer_state, **_) -> list[float]:
+        """Give one reward a completion, at random."""
         step = trainer_state.global_step
         rate = self.rates[min(step, len(self.rates) - 1)]
         draws = np.random.default_rng([self.seed, step]).random(len(completions))

@@ -63,6 +63,7 @@ class PlainSFTTrainer(Guarded, SFTTrainer):
     """SFTTrainer that stops as `Guarded` says, and takes a small model's loss at once."""
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """Take the loss of a small model at once, any other as TRL does."""
         small = model.config.get_text_config().vocab_size <= SMALL_VOCABULARY
         if return_outputs or not small:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
@@ -89,6 +90,7 @@ class EncodedOnce:
         self.encoded: dict[int, dict] = {}
 
     def __call__(self, asked: Sequence[dict]) -> dict[str, torch.Tensor]:
+        """Collate the rows that are asked for."""
         batch = [self._encode(row["row"]) for row in asked]
         joined = {}
         for name in batch[0]:
