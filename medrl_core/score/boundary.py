@@ -195,8 +195,8 @@ def diagnose(
 
     Arguments: `scores` as `statistics.score` gives them; `k` one of its K; the thresholds; `strict`
     also asks for FEWEST_IMAGES images, and that an action is right above the floor of label
-    frequencies as well. Where the scores have no uniform floor, that one alone counts. `rival` "Pass@1" takes
-    the place of Acc@1 where there are no greedy answers.
+    frequencies as well. Where the scores have no uniform floor, that one alone counts. `rival`
+    "Pass@1" takes the place of Acc@1 where there are no greedy answers.
     Returns: rows DIAGNOSIS: both decisions with their reasons, and what they rest on.
     Raises: UserError when the scores lack that K or greedy answers.
     """
