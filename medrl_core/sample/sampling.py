@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from medrl_core.errors import UserError
 from medrl_core.sample.batches import ITEMS_ENCODED, ROWS, batches, check_lengths, room_for_prompt
 from medrl_core.sample.completions import GREEDY, Completion, Decoding
 from medrl_core.sample.decode import Groups, complete, items_that_fit
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
 
 
 def uniforms(seed: int, item_id: str, sample_index: int, n: int) -> np.ndarray:
@@ -122,8 +125,8 @@ def _generate(model, tokenizer, inputs, copies: int, decoding: Decoding, uniform
 
 @torch.inference_mode()
 def sample(
-    model,
-    processor,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
     items: Sequence[Item],
     *,
     k: int,
@@ -132,7 +135,7 @@ def sample(
     seed: int = 0,
     model_hash: str = "",
     rows_per_batch: int = ROWS,
-    done: Collection[tuple] = (),
+    done: Collection[tuple[str, str, str, str, int]] = (),
 ) -> Iterator[list[Completion]]:
     """Draw K completions of each item, and the greedy one in the same pass.
 

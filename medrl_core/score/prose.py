@@ -307,9 +307,13 @@ _LETTER_YES_NO = re.compile(r"\b([a-z])[)\].:]{1,2}\s?(yes|no)\b")
 
 def clashes(text: str, known: Known) -> bool:
     """Say whether yes or no comes with the letter of the other."""
-    return bool(known.letters and known.yes_no) and any(
-        letter in known.letters and known.yes_no[word == "no"] != letter.upper()
-        for letter, word in _LETTER_YES_NO.findall(text)
+    answers = known.yes_no
+    if not (known.letters and answers):
+        return False
+    found: list[tuple[str, str]] = _LETTER_YES_NO.findall(text)
+    return any(
+        letter in known.letters and answers[word == "no"] != letter.upper()
+        for letter, word in found
     )
 
 

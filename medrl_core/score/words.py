@@ -158,9 +158,9 @@ _SAME = dict(zip(_ORDINALS[::2], _ORDINALS[1::2], strict=True)) | {
     "micrometer": "um", "micrometre": "um", "micron": "um", "hr": "hour", "hrs": "hour",
     "yr": "year", "yrs": "year",
 }  # fmt: skip
-_IRREGULAR: dict[str, str] = dict(
-    pair.split(":")
-    for pair in (
+_IRREGULAR = {
+    many: one
+    for many, one in (pair.split(":") for pair in (
         "vertebrae:vertebra bronchi:bronchus thrombi:thrombus emboli:embolus nuclei:nucleus "
         "foci:focus fungi:fungus bacilli:bacillus cocci:coccus uteri:uterus humeri:humerus "
         "radii:radius calculi:calculus sulci:sulcus gyri:gyrus thalami:thalamus rami:ramus "
@@ -182,8 +182,8 @@ _IRREGULAR: dict[str, str] = dict(
         "species:species series:series caries:caries rabies:rabies scabies:scabies "
         "herpes:herpes feces:feces faeces:faeces biceps:biceps triceps:triceps forceps:forceps "
         "ascites:ascites diabetes:diabetes pancreas:pancreas lens:lens news:news"
-    ).split()
-)
+    ).split())
+}
 _BEFORE_NUMBER: dict[tuple[str, ...], str] = {
     ("less", "than"): "<", ("fewer", "than"): "<", ("smaller", "than"): "<", ("lower", "than"): "<",
     ("more", "than"): ">", ("greater", "than"): ">", ("larger", "than"): ">",

@@ -146,8 +146,8 @@ def _parsed(
     text: str, answer_format: str, options: tuple[str, ...] | None, order: Any, letters: int
 ) -> tuple[str | None, str]:
     if answer_format == "mcq":
-        told = options or ()
-        shown = [told[at] for at in order] if order else told
+        told: tuple[str, ...] = options or ()
+        shown = tuple(told[int(at)] for at in order) if order else told
         found = parse(text, answer_format="mcq", options=shown[:26])
         if found.answer is None or not order:
             return found

@@ -140,8 +140,8 @@ class Answers:
         asked: int = 0,
     ) -> None:
         """Add an item; `gold` is a letter, a text, an index or a list of them (see `golds`)."""
-        item_id, question = _storable(item_id), _storable(question)
-        options = tuple(_storable(str(option).strip()) for option in options or ()) or None
+        item_id, question = _storable(item_id) or "", _storable(question) or ""
+        options = tuple(_storable(str(option).strip()) or "" for option in options or ()) or None
         usable, answers = accepted_answers(gold, options, gold_is)
         if not usable:
             self.unusable_golds.append(item_id)

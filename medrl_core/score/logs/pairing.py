@@ -61,10 +61,10 @@ def _keys(items: pd.DataFrame) -> dict[Hashable, str]:
         (normalise(row.question), tuple(sorted(map(normalise, row.options or ()))))
         for row in cast(Any, items).itertuples()
     ]
-    counts = pd.Series(keys, dtype=object).value_counts()
+    counts: Any = pd.Series(keys, dtype=object).value_counts()
     return {
         key: item_id for key, item_id in zip(keys, items.item_id, strict=True)
-        if key[0] and counts[key] == 1
+        if key[0] and bool(counts[key] == 1)
     }  # fmt: skip
 
 
