@@ -128,7 +128,7 @@ def cues(text: str, words: Words) -> list[re.Match[str]]:
 
     Arguments: `text` folded, without markup; `words` its words.
     """
-    found = []
+    found: list[re.Match[str]] = []
     end = 0
     for word, start in zip(words.word, words.start, strict=True):
         if word in _FIRST_WORDS and start >= end and (cue := _AT_WORD.match(text, start)):

@@ -35,7 +35,7 @@ _SIGNS = {
 _ACCENTS = ((0x300, 0x36F), (0x64B, 0x65F), (0x670, 0x670), (0x640, 0x640), (0xFE00, 0xFE0F))
 
 
-class _Table(dict):
+class _Table(dict[int, str]):
     """For str.translate: the entries of `_SIGNS`; digits of all scripts; accents and hidden go."""
 
     def __missing__(self, code: int) -> str:

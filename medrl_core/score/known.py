@@ -71,6 +71,10 @@ _COUNT_BEFORE = frozenset(
 )
 
 
+# The words of a known text, whether plurals and number words are it too, and its answer.
+Terms = tuple[tuple[str, ...], bool, str]
+
+
 @dataclass(frozen=True, eq=False)
 class Known:
     """The answers an item knows, ready to be found.
@@ -85,7 +89,7 @@ class Known:
     letters: str
     texts: dict[str, str]
     keys: dict[str, str]
-    starts: dict[str, list[tuple[tuple[str, ...], bool, str]]]
+    starts: dict[str, list[Terms]]
     denied: dict[str, str]
     graded: frozenset[str]
     yes_no: tuple[str, str] | None
@@ -123,7 +127,7 @@ def known_answers(free: bool, letters: str, pairs: tuple[tuple[str, str], ...]) 
         pairs: texts and the answer that each stands for.
     """
     texts: dict[str, str] = {}
-    doubled = set()
+    doubled: set[str] = set()
     for text, answer in pairs:
         # An answer is read without its markup, so an option is known without its own too.
         for form in {normalise(text), normalise(clean(fold(text)))}:
@@ -143,7 +147,7 @@ def known_answers(free: bool, letters: str, pairs: tuple[tuple[str, str], ...]) 
         if not (yes_no and form in ("yes", "no"))
     }  # fmt: skip
     denied: dict[str, str] = {}
-    graded = set()
+    graded: set[str] = set()
     for form, answer in texts.items():
         match = _DENYING_LABEL.fullmatch(form)
         what = match and (match["a"] or match["b"] or match["c"])
@@ -152,7 +156,7 @@ def known_answers(free: bool, letters: str, pairs: tuple[tuple[str, str], ...]) 
             denied[named] = answer
             if any(other.endswith(" " + what) for other in texts if other not in (form, what)):
                 graded.add(named)
-    starts: dict[str, list[tuple[tuple[str, ...], bool, str]]] = {}
+    starts: dict[str, list[Terms]] = {}
     for form, answer in terms.items():
         words = tuple(form.split())
         loose = answer[:1] == UNNAMED or keys.get(key(form)) == answer
@@ -193,7 +197,7 @@ def _is_count(text: str, words: Words, first: int, last: int) -> bool:
 
 
 def _text_at(
-    text: str, words: Words, place: int, starts: Mapping[str, Sequence[tuple]]
+    text: str, words: Words, place: int, starts: Mapping[str, Sequence[Terms]]
 ) -> Mention | None:
     """Find the longest known text that starts at a word."""
     for terms, loose, answer in starts[same_word(words.word[place])]:
@@ -343,7 +347,7 @@ _DIRECTLY = re.compile(
 
 def _denied_labels(reading: Reading, known: Known, denied: Sequence[Mention]) -> set[str]:
     """Give the labels that say what a text denies: "no sign of DR" says "no DR"."""
-    found = set()
+    found: set[str] = set()
     for mention in denied:
         label = known.denied.get(mention.answer)
         start = mention.start

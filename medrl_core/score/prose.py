@@ -132,7 +132,7 @@ def _clause(reading: Reading, start: int, known: Known) -> Parsed | None:
 def declared_by_cues(reading: Reading, known: Known) -> list[_Declared]:
     """Find all places where a text says that it answers."""
     text, words = reading.text, reading.words
-    found = []
+    found: list[_Declared] = []
     for cue in cues(text, words):
         if SPOILED.search(text, max(0, cue.start() - 40), cue.start()):
             continue
@@ -201,8 +201,10 @@ def _lines(
     """
     taken = sorted(one.place for one in said)
     text = reading.text
-    bare, whole, led, place = [], [], set(), 0
-    announced = False
+    bare: list[_Declared] = []
+    whole: list[_Declared] = []
+    led: set[str] = set()
+    place, announced = 0, False
     for line in text.split("\n"):
         if known.letters and (alone := LETTER_ALONE.fullmatch(line)) and alone[1] in known.letters:
             cut = announced and place + len(line) == len(text) and line[-1] not in ".)"
@@ -305,8 +307,11 @@ _LETTER_YES_NO = re.compile(r"\b([a-z])[)\].:]{1,2}\s?(yes|no)\b")
 
 def clashes(text: str, known: Known) -> bool:
     """Say whether yes or no comes with the letter of the other."""
-    return bool(known.letters and known.yes_no) and any(
-        letter in known.letters and known.yes_no[word == "no"] != letter.upper()
+    if not known.letters or not known.yes_no:
+        return False
+    yes, no = known.yes_no
+    return any(
+        letter in known.letters and letter.upper() != (no if word == "no" else yes)
         for letter, word in _LETTER_YES_NO.findall(text)
     )
 

@@ -66,7 +66,7 @@ def error_table(judged: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         columns=["half", "kind", "outcome"],
     )
     known = rows[rows.kind != "open"].assign(kind="known answers")
-    table = []
+    table: list[list[Any]] = []
     for (half, kind), group in pd.concat([rows, known]).groupby(["half", "kind"], sort=True):
         count = group.outcome.value_counts()
         right, wrong, missed, none, read = (
