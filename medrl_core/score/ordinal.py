@@ -58,8 +58,7 @@ def ordinal_table(
     only one grade occurs) and "mean absolute error" (in grades), 95 % intervals over images; both
     of the n completions with a grade, beside those without.
     Raises: UserError for a gold answer that is no grade, doubled grades, or no graded completion.
-    Source: Cohen 1968; the numbers of scikit-learn's `cohen_kappa_score` and
-    `mean_absolute_error`, which the base layer does not have and every draw would call.
+    Source: Cohen 1968. The numbers are scikit-learn's, which the base layer does not have.
     """
     if any(same_answer(one, other) for i, one in enumerate(order) for other in order[:i]):
         raise UserError(f"the order {list(order)} names a grade twice")
