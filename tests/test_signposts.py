@@ -41,7 +41,7 @@ ENDINGS = {
 }  # fmt: skip
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?:`|\.venv/bin/|^)medrl ([a-z]+)", re.M)
-TARGET = re.compile(r"(?:`|^)make ([a-z]+)", re.M)
+TARGET = re.compile(r"(?:`|^)make ([a-z-]+)", re.M)
 # Pages and sections of other places, which a reader of the clone does not have.
 ELSEWHERE = re.compile(r"\bdesign(?:\.md)?,? section", re.I)
 # Written by commands, not committed; papers and other projects have such names too.
@@ -163,7 +163,7 @@ def dead_commands(text: str) -> list[str]:
     """The commands of medrl and the targets of make that are none."""
     group = typer.main.get_command(app)
     dead = [f"medrl {one}" for one in COMMAND.findall(text) if one not in group.commands]
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     return dead + [f"make {one}" for one in TARGET.findall(text) if one not in targets]
 
 

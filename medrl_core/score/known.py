@@ -69,7 +69,10 @@ _COUNT_BEFORE = frozenset(
     "than least most over under above below about approximately approx around nearly almost "
     "roughly minus plus negative to exceeding between from until circa beyond".split()
 )
-Start = tuple[tuple[str, ...], bool, str]  # words, whether other forms count, the answer
+
+
+# The words of a known text, whether plurals and number words are it too, and its answer.
+Terms = tuple[tuple[str, ...], bool, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +89,7 @@ class Known:
     letters: str
     texts: dict[str, str]
     keys: dict[str, str]
-    starts: dict[str, list[tuple[tuple[str, ...], bool, str]]]
+    starts: dict[str, list[Terms]]
     denied: dict[str, str]
     graded: frozenset[str]
     yes_no: tuple[str, str] | None
@@ -153,7 +156,7 @@ def known_answers(free: bool, letters: str, pairs: tuple[tuple[str, str], ...]) 
             denied[named] = answer
             if any(other.endswith(" " + what) for other in texts if other not in (form, what)):
                 graded.add(named)
-    starts: dict[str, list[Start]] = {}
+    starts: dict[str, list[Terms]] = {}
     for form, answer in terms.items():
         words = tuple(form.split())
         loose = answer[:1] == UNNAMED or keys.get(key(form)) == answer
@@ -194,7 +197,7 @@ def _is_count(text: str, words: Words, first: int, last: int) -> bool:
 
 
 def _text_at(
-    text: str, words: Words, place: int, starts: Mapping[str, Sequence[Start]]
+    text: str, words: Words, place: int, starts: Mapping[str, Sequence[Terms]]
 ) -> Mention | None:
     """Find the longest known text that starts at a word."""
     for terms, loose, answer in starts[same_word(words.word[place])]:

@@ -5,7 +5,7 @@
 
 The same letter or the same text is right; so are plurals ("kidneys"), number words ("two"), spelt
 units, and lists in another order. A part of a list is wrong, more words are wrong: partial credit
-is in `open_answers`. `pytest tests/score/test_matching.py` runs the tests.
+is in `open_answers.token_scores`. `pytest tests/score/test_matching.py` runs the tests.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def open_table(
     items = frame.groupby("item_id", sort=True).agg(
         {"image_id": "first", **dict.fromkeys(METRICS, "mean")}
     )
-    rows = []
+    rows: list[list[str | float | int]] = []
     for name, metric in METRICS.items():
         found = bootstrap_mean(items[name].to_numpy(), items.image_id.to_numpy(), seed=seed)
         counted = "is_correct" if name == "exact" else definition

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import cohen_kappa_score, mean_absolute_error
 
 from medrl_core.errors import UserError
 from medrl_core.score.intervals import bootstrap_draws, bootstrap_mean, interval
@@ -27,7 +26,7 @@ def _grades(answers: Sequence[str | None], order: Sequence[str]) -> NDArray[np.f
     """Give each answer's place in the order, nan for none or one that is not in it."""
     places: dict[str | None, float] = {None: np.nan}
     for answer in answers:
-        if answer not in places:
+        if answer is not None and answer not in places:
             found = [place for place, grade in enumerate(order) if same_answer(answer, grade)]
             places[answer] = found[0] if found else np.nan
     return np.array([places[answer] for answer in answers], dtype=float)
@@ -59,7 +58,7 @@ def ordinal_table(
     only one grade occurs) and "mean absolute error" (in grades), 95 % intervals over images; both
     of the n completions with a grade, beside those without.
     Raises: UserError for a gold answer that is no grade, doubled grades, or no graded completion.
-    Source: `cohen_kappa_score` and `mean_absolute_error` of scikit-learn; Cohen 1968.
+    Source: Cohen 1968. The numbers are scikit-learn's, which the base layer does not have.
     """
     if any(same_answer(one, other) for i, one in enumerate(order) for other in order[:i]):
         raise UserError(f"the order {list(order)} names a grade twice")
@@ -73,20 +72,15 @@ def ordinal_table(
     true, said = true[read].astype(int), said[read].astype(int)
     images = None if clusters is None else np.asarray(clusters)[read]
     n = len(order)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        alike = len({*true, *said}) == 1
-        kappa = np.nan if alike else cohen_kappa_score(
-            true, said, labels=range(n), weights="quadratic"
-        )  # fmt: skip
     cells = np.eye(n * n)[true * n + said]
+    kappa = float(_kappas(cells.mean(0, keepdims=True), n)[0])
     draws = _kappas(bootstrap_draws(cells, images, prior=np.eye(n * n), seed=seed), n)
     error = bootstrap_mean(np.abs(true - said), images, bounds=(0, n - 1), seed=seed)
-    distance = mean_absolute_error(true, said)
     counts = [len(true), int((~read).sum())]
     return pd.DataFrame(
         [
             ["quadratic-weighted kappa", kappa, *interval(draws, value=kappa), *counts],
-            ["mean absolute error", distance, error.low, error.high, *counts],
+            ["mean absolute error", error.value, error.low, error.high, *counts],
         ],
         columns=COLUMNS,
     )

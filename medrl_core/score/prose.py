@@ -307,13 +307,12 @@ _LETTER_YES_NO = re.compile(r"\b([a-z])[)\].:]{1,2}\s?(yes|no)\b")
 
 def clashes(text: str, known: Known) -> bool:
     """Say whether yes or no comes with the letter of the other."""
-    answers = known.yes_no
-    if not (known.letters and answers):
+    if not known.letters or not known.yes_no:
         return False
-    found: list[tuple[str, str]] = _LETTER_YES_NO.findall(text)
+    yes, no = known.yes_no
     return any(
-        letter in known.letters and answers[word == "no"] != letter.upper()
-        for letter, word in found
+        letter in known.letters and letter.upper() != (no if word == "no" else yes)
+        for letter, word in _LETTER_YES_NO.findall(text)
     )
 
 

@@ -141,15 +141,14 @@ _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen"
 ).split()
-_TENS = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(),
+_TENS: dict[str, int] = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(),
                  range(20, 100, 10), strict=True))  # fmt: skip
 _SPELT = {word: str(value) for value, word in enumerate(_SMALL)} | {
     word: str(value) for word, value in _TENS.items()
 }
 _ORDINALS = (
-    "first 1st second 2nd third 3rd fourth 4th fifth 5th sixth 6th seventh 7th eighth 8th ninth "
-    "9th "
-    "tenth 10th"
+    "first 1st second 2nd third 3rd fourth 4th fifth 5th sixth 6th seventh 7th eighth 8th "
+    "ninth 9th tenth 10th"
 ).split()
 _SAME = dict(zip(_ORDINALS[::2], _ORDINALS[1::2], strict=True)) | {
     "millimeter": "mm", "millimetre": "mm", "centimeter": "cm", "centimetre": "cm", "metre": "m",
@@ -158,9 +157,16 @@ _SAME = dict(zip(_ORDINALS[::2], _ORDINALS[1::2], strict=True)) | {
     "micrometer": "um", "micrometre": "um", "micron": "um", "hr": "hour", "hrs": "hour",
     "yr": "year", "yrs": "year",
 }  # fmt: skip
-_IRREGULAR = {
-    many: one
-    for many, one in (pair.split(":") for pair in (
+
+
+def _pair(text: str) -> tuple[str, str]:
+    many, _, one = text.partition(":")
+    return many, one
+
+
+_IRREGULAR: dict[str, str] = dict(
+    _pair(pair)
+    for pair in (
         "vertebrae:vertebra bronchi:bronchus thrombi:thrombus emboli:embolus nuclei:nucleus "
         "foci:focus fungi:fungus bacilli:bacillus cocci:coccus uteri:uterus humeri:humerus "
         "radii:radius calculi:calculus sulci:sulcus gyri:gyrus thalami:thalamus rami:ramus "
@@ -182,8 +188,8 @@ _IRREGULAR = {
         "species:species series:series caries:caries rabies:rabies scabies:scabies "
         "herpes:herpes feces:feces faeces:faeces biceps:biceps triceps:triceps forceps:forceps "
         "ascites:ascites diabetes:diabetes pancreas:pancreas lens:lens news:news"
-    ).split())
-}
+    ).split()
+)
 _BEFORE_NUMBER: dict[tuple[str, ...], str] = {
     ("less", "than"): "<", ("fewer", "than"): "<", ("smaller", "than"): "<", ("lower", "than"): "<",
     ("more", "than"): ">", ("greater", "than"): ">", ("larger", "than"): ">",
