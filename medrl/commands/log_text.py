@@ -168,8 +168,8 @@ def decision_lines(report: dict[str, Any]) -> Iterator[str]:
         least = "at least " if hits["signal_at_least"] else ""
         yield (
             f"A run of {hits['steps']} steps of {hits['prompts']} prompts of {hits['group']} "
-            f"answers samples {hits['completions']:,} completions: {_count(hits['hits'])} right ones "
-            f"are expected, and {least}{tables.interval(*hits['signal'])} of its groups mixed"
+            f"answers samples {hits['completions']:,} completions: {_count(hits['hits'])} right "
+            f"ones are expected, and {least}{tables.interval(*hits['signal'])} of its groups mixed"
         )
 
 
