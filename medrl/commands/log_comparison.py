@@ -9,12 +9,13 @@ import pandas as pd
 
 from medrl_core.errors import UserError, printable
 from medrl_core.report import tables
+from medrl_core.score.comparison import compare, matched
 from medrl_core.score.curves import crossings
 from medrl_core.score.intervals import holm
 from medrl_core.score.ledger import ledger
 from medrl_core.score.logs.grading import Graded
 from medrl_core.score.logs.pairing import same_ids
-from medrl_core.score.statistics import all_ks, compare, matched
+from medrl_core.score.statistics import all_ks
 from medrl_core.score.thresholds import SUPPORT_K
 
 

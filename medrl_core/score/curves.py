@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medrl_core.score.comparison import matched
 from medrl_core.score.intervals import bootstrap_draws, interval
 from medrl_core.score.passk import LEVEL_TOLERANCE, pass_at_k
-from medrl_core.score.statistics import SCORE_COLUMNS, all_ks, matched, scopes
+from medrl_core.score.statistics import SCORE_COLUMNS, all_ks, scopes
 
 CROSSING_COLUMNS = ["scope", "name", "k", "low", "high", "share", "n_items"]
 

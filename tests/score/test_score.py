@@ -10,7 +10,8 @@ import pytest
 
 from made_rollouts import SAMPLED, frame_of, rollouts
 from medrl_core.errors import UserError
-from medrl_core.score.statistics import COMPARE_COLUMNS, SCORE_COLUMNS, compare, per_item, score
+from medrl_core.score.comparison import COMPARE_COLUMNS, compare
+from medrl_core.score.statistics import SCORE_COLUMNS, per_item, score
 
 
 @pytest.fixture

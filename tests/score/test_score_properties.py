@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from made_rollouts import frame_of, rollouts
-from medrl_core.score.statistics import compare, score
+from medrl_core.score.comparison import compare
+from medrl_core.score.statistics import score
 
 RULES = st.sampled_from(["tag", "cue", "none"])
 SHARES = {"majority_vote", "no_answer", "format_failure", "truncated", "greedy_format_failure",

@@ -41,11 +41,18 @@ def unpack_zstd(data: bytes) -> bytes:
     """Unpack Zstandard data of one or several frames; OSError where it is damaged."""
     import zstandard
 
-    try:
-        unpacked = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
-        return unpacked.read()
-    except zstandard.ZstdError as error:
-        raise OSError(f"Zstandard: {error}") from error
+    frames = []
+    while data:
+        # One frame at a time: only so does a frame tell whether it came to its end.
+        unpacking = zstandard.ZstdDecompressor().decompressobj()
+        try:
+            frames.append(unpacking.decompress(data))
+        except zstandard.ZstdError as error:
+            raise OSError(f"Zstandard: {error}") from error
+        if not unpacking.eof:
+            raise OSError("Zstandard: the last frame is cut off")
+        data = unpacking.unused_data
+    return b"".join(frames)
 
 
 def head(path: Path, size: int = 1 << 16) -> bytes:

@@ -124,7 +124,7 @@ def _log(
         if item_id not in found:
             several += _item(found, sample, where, str(task), int(epochs))
         scores = sample.get("scores") or {}
-        if scorer is None and scores:
+        if scores and scorer not in scores and wanted.scorer is None:
             scorer, scorers = next(iter(scores)), tuple(scores)
         value = maybe(scores.get(scorer), "value")
         stored = verdict(value)

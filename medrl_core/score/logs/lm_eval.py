@@ -23,6 +23,7 @@ from medrl_core.score.logs.values import flag, number, text_id, verdict
 
 NAME = "lm-eval"
 _TIME = re.compile(r"_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?$")
+OF_LMMS = re.compile(r"(\d{8}_\d{6})_samples_(.+)")
 _OWN_ID = ("item_id", "id", "question_id", "qid", "idx", "index")
 _QUESTION = ("question", "query", "problem", "input", "prompt")
 _OPTIONS = ("options", "choices", "option", "endings", "answer_choices", "mc_options")
@@ -35,6 +36,8 @@ _KEYS = {
 def matches(file: Sniffed) -> bool:
     """Say whether a file is such a log."""
     if file.kind not in ("rows", "object") or not file.has("doc_id", "target"):
+        return False
+    if OF_LMMS.match(stem(file.path)):  # whose older versions have the same fields
         return False
     return file.has("doc", "arguments") and file.has("resps") and not file.has("token_counts")
 

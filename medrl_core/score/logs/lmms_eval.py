@@ -7,7 +7,6 @@ many were drawn.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,13 @@ from medrl_core.errors import UserError
 from medrl_core.score.logs import files
 from medrl_core.score.logs.files import maybe, need
 from medrl_core.score.logs.golds import missing, unquoted
-from medrl_core.score.logs.lm_eval import doc_options, fuller
+from medrl_core.score.logs.lm_eval import OF_LMMS, doc_options, fuller
 from medrl_core.score.logs.log import Answers, Log, Wanted
 from medrl_core.score.logs.prompts import asked, question_and_options
 from medrl_core.score.logs.sniff import Sniffed, stem
 from medrl_core.score.logs.values import flag, number, text_id, verdict
 
 NAME = "lmms-eval"
-_NAME = re.compile(r"(\d{8}_\d{6})_samples_(.+)")
 _KEYS = {
     "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "token_counts", "doc_hash",
     "input", "input_media", "prompt_hash", "target_hash", "filter",
@@ -36,7 +34,8 @@ def matches(file: Sniffed) -> bool:
     if file.kind not in ("rows", "object") or not file.has("doc_id", "target"):
         return False
     answers = file.has("filtered_resps") or file.has("resps")
-    return answers and (file.has("token_counts") or file.has("input"))
+    named = OF_LMMS.match(stem(file.path)) is not None
+    return answers and (named or file.has("token_counts") or file.has("input"))
 
 
 def read(paths: list[Path], wanted: Wanted) -> list[Log]:
@@ -46,7 +45,7 @@ def read(paths: list[Path], wanted: Wanted) -> list[Log]:
 
 def _log(path: Path, wanted: Wanted) -> Log:
     rows = [(f"{path}: row {number}", row) for number, row in files.json_rows(path)]
-    named = _NAME.fullmatch(stem(path))
+    named = OF_LMMS.fullmatch(stem(path))
     time, task = named.groups() if named else ("", stem(path))
     beside = path.parent / f"{time}_results.json"
     results = files.json_value(beside)[0] if time and beside.is_file() else {}

@@ -65,8 +65,8 @@ class Log:
         items: ITEM_COLUMNS, one row an item. `n_options` 0 where unknown; `gold` the accepted
             answers (letters where there are options), empty where unknown; `gold_rule` "any" of
             them is right, or "all" are needed; `answer_format` "mcq", "letter" (options lost,
-            letters known), "closed" or "open";
-            `asked` samples that were asked for, 0 where unknown.
+            letters known), "closed" (yes or no) or "open"; `asked` samples that were asked for, 0
+            where unknown.
         lacks: name of what the log lacks (a key of LACKS) to the sentence that says so.
         notes: what else the reader of the numbers has to know, one line each.
         scorer: whose verdicts `stored` are; `scorers` all that the log has.

@@ -155,11 +155,12 @@ def _files(folder: Path) -> list[Path]:
 def _refuse_copies(logs: list[Log]) -> None:
     """Refuse logs whose every completion is the same: they are one run, twice."""
     seen: dict[str, Log] = {}
-    for log in logs:
+    for log in logs if len(logs) > 1 else []:
         rows = log.completions[["item_id", "step", "sample_index", "text", "answer", "stored"]]
         told = pd.util.hash_pandas_object(rows.astype(str), index=False).to_numpy().tobytes()
-        key = hashlib.sha256(told + log.model.encode()).hexdigest()
-        if key in seen:
+        told += pd.util.hash_pandas_object(log.items.question, index=False).to_numpy().tobytes()
+        key = hashlib.sha256(told + log.model.encode("utf-8", "replace")).hexdigest()
+        if key in seen and seen[key].source != log.source:
             raise UserError(
                 f"{log.source} is a copy of {seen[key].source} (every answer is the same): "
                 "name one of them"

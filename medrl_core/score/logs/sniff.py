@@ -96,12 +96,13 @@ def _zip(path: Path, start: bytes) -> Sniffed:
 
 def _array(path: Path, written: str) -> Sniffed:
     body = written[1:].lstrip()
+    if not body.startswith("{"):
+        return Sniffed(path, "text", start=written)
     first: Any = {}
     try:
         first, _ = json.JSONDecoder().raw_decode(body)
     except (ValueError, RecursionError):
         first = dict.fromkeys(_KEY.findall(body))
-    first = first if isinstance(first, dict) else {}
     return Sniffed(path, "rows", frozenset(first), first, written)
 
 
