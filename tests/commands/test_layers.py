@@ -141,8 +141,11 @@ def test_a_command_asks_for_its_layer_before_it_does_anything(made_up, tmp_path,
 
 def test_the_base_imports_nothing_of_a_layer():
     """All of `score`, the commands, and the reading of items, each in the order of its package."""
-    code = BLOCKED + """
-names = ["medrl.studies.execution", "medrl_core.data.items", "medrl_core.data.vqa", "medrl_core.data.prompts"]
+    code = (
+        BLOCKED
+        + """
+names = ["medrl.studies.execution", "medrl_core.data.items", "medrl_core.data.vqa"]
+names += ["medrl_core.data.prompts"]
 names += ["medrl_core.sample.rollouts", "medrl_core.sample.completions", "medrl_core.report.tables"]
 for package in ("medrl_core.score", "medrl.commands"):
     found = importlib.import_module(package)
@@ -152,6 +155,7 @@ assert len(names) > 20
 for name in names:
     importlib.import_module(name)
 """
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
