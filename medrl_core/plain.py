@@ -19,7 +19,12 @@ PAIR = re.compile(r"(?<!\\)(?P<even>(?:\\\\)*)(?P<pair>\\ud[89ab]\w\w\\ud[c-f]\w
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data only; reads 1e-4 as the number it is in YAML 1.2 (PyYAML reads a text)."""
+    """Plain data only, by YAML 1.2: 1e-4 is a number, and these are the texts that they look like.
+
+    To PyYAML, which goes by YAML 1.1, 010 is 8, 1:30 is 90, no is false and 2026-01-01 is a date.
+    """
+
+    yaml_implicit_resolvers = {}
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Let a mapping take in one other; several would multiply from level to level."""
@@ -29,9 +34,17 @@ class _Loader(yaml.SafeLoader):
         super().flatten_mapping(node)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
-)
+SCALARS = {
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?(0|[1-9][0-9]*)",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+|"
+    r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+    "null": r"~|null|Null|NULL|",
+    "merge": r"<<",
+}
+for kind, pattern in SCALARS.items():
+    known = re.compile(rf"(?:{pattern})\Z")
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", known, None)
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,7 +24,7 @@ BOUNDS = {
 }
 
 
-def line(place: str, error: dict[str, Any], schema: dict[str, Any]) -> str:
+def line(place: str, error: Mapping[str, Any], schema: dict[str, Any]) -> str:
     """Turn one error of pydantic into one line.
 
     Arguments: `place` names the notebook or file; `error` is one of `ValidationError.errors()`;
@@ -38,7 +38,8 @@ def line(place: str, error: dict[str, Any], schema: dict[str, Any]) -> str:
     where = name + "".join(f"[{part}]" for part in inside)
     words = allowed(schema["properties"][name])
     value = repr(error["input"])[:200]
-    return f"{place}: {where} = {value} is refused ({_said(error)}); allowed: {words}"
+    listed = f"; write {name}=[{error['input']}]"[:200] if error["type"] == "list_type" else ""
+    return f"{place}: {where} = {value} is refused ({_said(error)}); allowed: {words}{listed}"
 
 
 def first(error: ValidationError) -> str:
@@ -69,7 +70,7 @@ def allowed(schema: dict[str, Any]) -> str:
     return ", ".join([TYPES[schema["type"]], *bounds])
 
 
-def _said(error: dict[str, Any]) -> str:
+def _said(error: Mapping[str, Any]) -> str:
     """Say what is wrong with one value; `allowed` follows it in the line."""
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])

@@ -19,13 +19,16 @@ import pandas as pd
 from medrl_core.score.logs import recognise
 from medrl_core.score.logs.grading import grade, per_item_counts
 
-PIXEL = "data:image/png;base64," + base64.b64encode(
-    # One black pixel, written by Pillow.
-    bytes.fromhex(
-        "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763"
-        "6060600000000400012734270a0000000049454e44ae426082"
-    )
-).decode()
+PIXEL = (
+    "data:image/png;base64,"
+    + base64.b64encode(
+        # One black pixel, written by Pillow.
+        bytes.fromhex(
+            "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763"
+            "6060600000000400012734270a0000000049454e44ae426082"
+        )
+    ).decode()
+)
 
 
 class Question:
@@ -54,7 +57,9 @@ class Question:
 QUESTIONS = [
     Question("q1", "Which bone is the longest?", ["Radius", "Femur", "Ulna"], "B", "B", "B", "B"),
     Question("q2", "Which organ makes bile?", ["Liver", "Spleen"], "A", "A", "B", "Liver"),
-    Question("q3", "What carries oxygen?", ["Platelets", "Plasma", "Red cells"], "C", "A", "B", "A"),
+    Question(
+        "q3", "What carries oxygen?", ["Platelets", "Plasma", "Red cells"], "C", "A", "B", "A"
+    ),
     Question("q4", "Wo liegt der Meniskus?", ["Knie", "Hüfte", "日本"], "A", "A", "C", "not sure"),
 ]
 COUNTS = {"q1": (3, 3), "q2": (3, 2), "q3": (3, 0), "q4": (3, 1)}
@@ -135,7 +140,9 @@ def _zip_of_zstd(members: dict[str, bytes]) -> bytes:
     start = out.tell()
     out.write(central.getvalue())
     size = out.tell() - start
-    out.write(b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, len(members), len(members), size, start, 0))
+    out.write(
+        b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, len(members), len(members), size, start, 0)
+    )
     return out.getvalue()
 
 
@@ -328,7 +335,9 @@ def simple_evals() -> dict:
                 answer = "ABCD"[options.index(one.options["ABCD".index(answer)])]
             asked = Question(one.id, one.text, options, gold).prompt
             said = f"I weigh it.\n\nAnswer: {answer}"
-            chats.append([{"role": "user", "content": asked}, {"role": "assistant", "content": said}])
+            chats.append(
+                [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
+            )
             pages.append(
                 "<h3>Prompt conversation</h3><pre>Correct Answer: X</pre><h3>Results</h3>"
                 f"<p>Correct Answer: {gold}</p><p>Extracted Answer: {answer}</p>"
@@ -339,7 +348,7 @@ def simple_evals() -> dict:
 
 def openai_events() -> list[dict]:
     """Events of openai/evals: one sample an item."""
-    rows: list[dict] = [{"spec": {"completion_fns": ["made"], "eval_name": "bones", "run_id": "r1"}},
+    rows: list[dict] = [{"spec": {"completion_fns": ["made"], "eval_name": "bones", "run_id": "r1"}},  # noqa: E501
                         {"final_report": {"accuracy": 0.5}}]  # fmt: skip
     for at, one in enumerate(QUESTIONS):
         chat = [{"role": "user", "content": one.prompt}]

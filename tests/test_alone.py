@@ -75,7 +75,7 @@ def test_without_the_package_it_clones_and_installs_what_is_pinned(tmp_path, mon
     exec(with_address(cell, "somewhere"), {})
     clone, pip = started
     assert clone == ["git", "clone", "--depth=1", "somewhere", "medrl"]
-    assert pip[1:] == ["-m", "pip", "install", "-q", "-c", "constraints.txt", "-e", "."]
+    assert pip[1:] == ["-m", "pip", "install", "-q", "-c", "constraints.txt", "-e", ".[study]"]
     assert Path.cwd() == tmp_path / "medrl"
 
 

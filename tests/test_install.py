@@ -33,10 +33,20 @@ def test_constraints_are_exact_versions_and_no_address():
         assert re.fullmatch(r"[\w.!]+", version), f"{name}: {version}"
 
 
+EXTRAS = PROJECT["optional-dependencies"]
+ASKED = [*PROJECT["dependencies"], *(one for extra in EXTRAS.values() for one in extra)]
+
+
 def test_each_package_asked_for_is_pinned():
-    extras = PROJECT["optional-dependencies"]
-    wanted = names(PROJECT["dependencies"] + extras["book"] + extras["test"])
-    assert wanted <= {normal(name) for name in PINS}
+    assert names(ASKED) - {"medrl"} <= {normal(name) for name in PINS}
+
+
+def test_each_lower_bound_is_the_version_that_was_tested():
+    pins = {normal(name): version for name, version in PINS.items()}
+    for one in ASKED:
+        if not one.startswith("medrl["):
+            name, version = re.fullmatch(r"([\w.-]+)>=([\w.]+)(?:,<\d+)?", one).groups()
+            assert version == pins[normal(name)], one
 
 
 def test_what_is_installed_is_what_is_pinned():
@@ -54,13 +64,13 @@ def test_conda_environment_is_in_step_with_pyproject():
     python, pip, through_pip = environment["dependencies"]
     assert python == f"python{PROJECT['requires-python']}"
     assert pip == "pip"
-    assert through_pip == {"pip": ["-c constraints.txt", "-e .[book,cluster,test]"]}
+    assert through_pip == {"pip": ["-c constraints.txt", "-e .[cluster,dev]"]}
     assert environment["channels"] == ["conda-forge"]
 
 
 def test_make_installs_what_the_conda_environment_does():
     makefile = (ROOT / "Makefile").read_text()
-    assert "pip install -c constraints.txt -e '.[book,cluster,test]'" in makefile
+    assert "$(INSTALL) -c constraints.txt -e '.[cluster,dev]'" in makefile
     low, high = re.findall(r"3\.(\d+)", PROJECT["requires-python"])
     assert f"(3, {low}) <= sys.version_info < (3, {high})" in makefile
 
@@ -75,5 +85,25 @@ def test_each_package_that_is_imported_is_asked_for():
     outside = {module for module in graph.modules if module.partition(".")[0] not in ours}
     sources = importlib.metadata.packages_distributions()
     outside -= sys.stdlib_module_names
+    outside -= {"deepspeed", "vllm"}  # in an environment of their own, on GPUs; they say so
     used = {normal(sources.get(module, [module])[0]) for module in outside}
-    assert used <= names(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["gpu"])
+    assert used <= names([one for one in ASKED if one not in EXTRAS["dev"]])
+
+
+def test_all_layers_are_installed_by_the_two_that_make_names():
+    brought, wanted = set(), ["cluster", "dev"]
+    while wanted:
+        brought.add(extra := wanted.pop())
+        inner = [re.match(r"medrl\[(\w+)\]", one) for one in EXTRAS[extra]]
+        wanted += [found[1] for found in inner if found]
+    assert brought == set(EXTRAS)
+
+
+def test_the_packages_say_that_they_are_typed_and_where_the_paper_is():
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    for package in ("medrl", "medrl_core"):
+        assert (ROOT / package / "py.typed").is_file()
+        assert "py.typed" in tools["setuptools"]["package-data"][package]
+    paper = (ROOT / "CITATION.cff").read_text()
+    (number,) = re.findall(r"arXiv:(\d{4}\.\d{5})", paper)
+    assert PROJECT["urls"]["Paper"].endswith(f"/{number}")

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import nbformat
 import pandas as pd
 import yaml
 
-from medrl.book import catalogue, citing, explorer, origin, samples, scale, scoreboard
+from medrl.book import catalogue, citing, dials, explorer, origin, samples, scale, scoreboard
 from medrl.book.chapter import Chapter
 from medrl.labs import editions
 from medrl.studies import clone, manifest, parameters, plan
@@ -56,6 +57,7 @@ def assemble(
             _add_notebook(chapter, notebook, partial / "runs")
         _add_scoreboard(chapter, partial / "files")
         scale.write(Path("data"), partial / "files")
+        dials.write(partial / "files")
         explorer.write(chapter, partial / "extra/explore")
         samples.write(chapter, partial / "extra/rollouts")
         _publish(partial / "files", partial / "extra/files")
@@ -134,7 +136,8 @@ def _add_notebook(chapter: Chapter, notebook: str, target: Path) -> None:
         text = f"# {notebook}: not run\n\nThis notebook has not been run in {badge}."
         (target / f"{notebook}.md").write_text(f"{text}\n\n```\n{command}\n```\n")
         return
-    executed = clean(nbformat.from_dict(clone.read_notebook(folder / "executed.ipynb")))
+    kept: Any = nbformat.from_dict(clone.read_notebook(folder / "executed.ipynb"))
+    executed = clean(kept)
     files = f"/files/{chapter.study}/{notebook}"
     links = [f"[all results (JSON)]({files}/results.json)", *chapter.files(notebook, chapter.study)]
     provenance = origin.footer(manifest.read(folder), links)

@@ -20,6 +20,8 @@ from medrl_core.report.results import Number
 
 
 class Part(BaseModel):
+    """What all parts of the catalogue share: nothing more than what is named, and no change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -89,10 +91,12 @@ class Catalogue(Part):
 
 def collect(chapter: Chapter, title: str) -> Catalogue:
     """Collect all runs and verdicts that a book shows."""
-    claims = {}
+    claims: dict[str, tuple[Any, list[Verdict]]] = {}
     for row in chapter.deciding():
         claims.setdefault(row.claim.id, (row.claim, []))[1].append(
-            Verdict(study=row.study, verdict=row.verdict, number=row.entry)
+            Verdict.model_validate(
+                {"study": row.study, "verdict": row.verdict, "number": row.entry}
+            )
         )
     return Catalogue(
         version=1,

@@ -11,10 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from medrl.book import citing, listed, origin, samples, scale, scoreboard, status
+from medrl.book import citing, dials, listed, origin, samples, scale, scoreboard, status
 from medrl.studies import agreement, manifest, parameters
 from medrl_core.errors import UserError
 from medrl_core.report import myst, results
+from medrl_core.report.tables import Unit
 
 # Studies that are recorded: too long for the making of the book.
 RECORDED = ("micro-seeds", "medmnist")
@@ -40,7 +41,7 @@ class Chapter:
         names += ["rollout_files", "agreement", "cite"]
         plain = {"study": self.study, "badge": origin.badge}
         plain["notebooks"] = list(parameters.NOTEBOOKS)
-        return plain | scale.functions(self._data) | {
+        return plain | scale.functions(self._data) | dials.functions(self._data) | {
             name: getattr(self, name) for name in [*names, "about", "has", "verdict_list"]
         }
 
@@ -76,7 +77,7 @@ class Chapter:
         name: str,
         caption: str,
         columns: list[str] | None = None,
-        units: dict[str, str] | None = None,
+        units: dict[str, Unit] | None = None,
         headers: dict[str, str] | None = None,
         study: str = "",
     ) -> str:
@@ -177,7 +178,7 @@ class Chapter:
         return f"; {', '.join(found)}"
 
     def scoreboard_figure(self) -> str:
-        """Return the picture of all verdicts, which `book.assemble` puts in place."""
+        """Return the picture of all verdicts, which `assembly.assemble` puts in place."""
         rows = self.deciding()
         if scoreboard.distances(rows).empty:
             missing = self._not_run("all", self.study)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import vl_convert
@@ -71,12 +71,12 @@ def _cases(chapter: Chapter, study: str, notebook: str) -> list[dict[str, Any]]:
         for _, one in rows.groupby("model_hash", sort=False):
             items = per_item(one)
             for dataset, part in items.groupby("dataset", sort=True):
-                name = chapter.named(dataset, notebook, study)
+                name = chapter.named(str(dataset), notebook, study)
                 found.append(
                     {
                         "study": study,
-                        "measured": f"{notebook}: {asked}, {SPLITS[split]} items",
-                        "model": ARMS.get(arm, arm),
+                        "measured": f"{notebook}: {asked}, {SPLITS[str(split)]} items",
+                        "model": ARMS.get(str(arm), str(arm)),
                         "modality": f"{part.modality.iloc[0]} ({name})",
                         **_numbers(part, parameters["seed"]),
                     }
@@ -87,7 +87,7 @@ def _cases(chapter: Chapter, study: str, notebook: str) -> list[dict[str, Any]]:
 def _numbers(items: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Score one image set: Acc@1, and of each K what the rule and the figure need."""
     scores = pd.DataFrame(score_items(items, default_ks(items), seed))
-    rows = {(row.metric, row.k): _interval(row) for row in scores.itertuples()}
+    rows = {(row.metric, row.k): _interval(row) for row in cast(Any, scores).itertuples()}
     ks = sorted(k for metric, k in rows if metric == "gap@k")
     return {
         "n": len(items),

@@ -45,7 +45,7 @@ def recorded(path: Path) -> dict[str, dict]:
 def _read(path: Path, kind: type[BaseModel]) -> dict[str, dict]:
     content = clone.read_yaml(path)
     try:
-        TypeAdapter(dict[str, kind]).validate_python(content)
+        TypeAdapter(dict[str, kind]).validate_python(content)  # pyright: ignore
     except ValidationError as error:
         raise UserError(f"{path}: {refusal.first(error)}; get it again from git") from None
     return content

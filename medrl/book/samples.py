@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -106,7 +106,7 @@ def _rows(chapter: Chapter, study: str, notebook: str) -> pd.DataFrame:
     return table[list(COLUMNS)]
 
 
-def _question(row: object, seed: int) -> str:
+def _question(row: Any, seed: int) -> str:
     """Ask again what was asked: rollouts keep no question, but ours follow from seed and image."""
     parts = row.item_id.split("/")
     if len(parts) != 4 or parts[-1] not in ANSWER_FORMATS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -74,7 +75,8 @@ def overhead(found: Measured) -> pd.DataFrame:
     points; with several notebooks at a time their own work is shared by so many.
     """
     rows = []
-    for (cores, points), group in pd.DataFrame(found.rows).groupby(["cores", "points"]):
+    groups: Any = pd.DataFrame(found.rows).groupby(["cores", "points"])
+    for (cores, points), group in groups:
         each = (group.wall_seconds - group.own_seconds / cores) / points
         rows.append((points, cores, each.median(), each.min(), each.max(), len(group)))
     table = pd.DataFrame(rows, columns=["points", "at a time", "value", "low", "high", "n"])

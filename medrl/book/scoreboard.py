@@ -43,7 +43,7 @@ class Claim(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern="^H[1-9]$")
-    run: Literal[tuple(parameters.NOTEBOOKS)]
+    run: Literal[tuple(parameters.NOTEBOOKS)]  # pyright: ignore[reportInvalidTypeForm]
     title: str
     claim: str
     figure: str  # of the run, that shows the numbers behind the verdict
@@ -57,7 +57,7 @@ class Claims(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # The intervals of measure.stats are 95% intervals; another level needs other runs.
-    confidence: Literal[0.95]
+    confidence: Literal[0.95]  # pyright: ignore[reportInvalidTypeForm]
     claims: list[Claim] = Field(min_length=1)
 
 

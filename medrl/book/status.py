@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from medrl.book import origin
 from medrl.studies import manifest
@@ -21,7 +22,7 @@ def table(folders: list[Path], live: str, runs: Path) -> str:
         link = f"[{name}](/runs/{name})" if study == live else name
         lines.append(_line(link, study, folder, runs))
     for folder in _changed(runs, live):
-        made = manifest.read(folder) if folder.is_dir() else _failure(folder, runs)
+        made: Any = manifest.read(folder) if folder.is_dir() else _failure(folder, runs)
         words = made.command.removeprefix("medrl run ").replace(f" --study {live}", "")
         lines.append(_line(myst.escape(words), live, folder, runs))
     return "\n" + "\n".join(lines) + "\n"

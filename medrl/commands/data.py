@@ -5,6 +5,7 @@ Run: medrl data --help.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -65,7 +66,7 @@ def verify(
 @app.command()
 @one_line
 def subset(
-    items: Annotated[Path, typer.Argument(help="JSONL of the kit's format, or PMC-VQA's own CSV")],
+    items: Annotated[str, typer.Argument(help="any source of items, e.g. PMC-VQA's CSV")],
     out: Annotated[Path, typer.Option(help="folder of items.jsonl, images and card.json")],
     n: Annotated[int, typer.Option("-n", min=1, help="items wanted")] = 8000,
     rollouts: Annotated[
@@ -80,10 +81,38 @@ def subset(
 ) -> None:
     """Choose a balanced multiple-choice subset to train on by RL, with a card of every count."""
     from medrl_core.train import subset
-    from medrl_core.train.subset_choice import choose
 
     limits = {"keep_never": keep_never, "keep_always": keep_always}
-    chosen, card = choose(items, n, rollouts, against, seed=seed, **limits)
+    chosen, card = subset.choose_from(items, n, rollouts, against, seed=seed, **limits)
     path = subset.write(chosen, card, out)
     print("\n".join(f"{name}: {count}" for name, count in card.items()))
     print(path)
+
+
+@app.command()
+@one_line
+def check(
+    items: Annotated[str, typer.Argument(help="any source of items: a file, a folder, a YAML")],
+    name: Annotated[str, typer.Option(help="of your benchmark; else of its file")] = "",
+) -> None:
+    """Say what a source of items contains, and what is wrong with it; exit code 1 if something is.
+
+    Counts, balance and guess floor of each kind of question; rows and pictures that cannot be read;
+    gold answers that are not read back from the text that SFT would teach; pictures that two splits
+    share.
+    """
+    from medrl_core.data import check as checks
+    from medrl_core.data.own import read_items
+    from medrl_core.errors import first_three
+    from medrl_core.train.targets import unreadable
+
+    with warnings.catch_warnings(record=True, action="always") as left_out:
+        found = read_items(items, name=name, split="all", skip_bad=True)
+    print("\n".join(checks.lines(found)))
+    lost = unreadable(found)
+    which = f" ({first_three(lost)})" if lost else ""
+    print(f"targets that are not read back: {len(lost)}{which}")
+    for warning in left_out:
+        print(warning.message)
+    if lost or left_out:
+        raise typer.Exit(1)

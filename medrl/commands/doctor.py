@@ -12,8 +12,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from medrl.commands import layers
+
 GB = 1e9
-NEEDED_MEMORY_GB = 4  # design, section 7: peak memory of any stage of the study micro
+# Of the study micro: no stage takes more than 4 GB of memory, and all of it less than 5 GB of disk.
+NEEDED_MEMORY_GB = 4
 NEEDED_DISK_GB = 5
 
 
@@ -30,18 +33,19 @@ class Finding:
 
 
 def findings() -> list[Finding]:
-    """Return all findings, in the order in which they are printed."""
+    """Return all findings, in the order in which they are printed.
+
+    What only a layer needs is checked where that layer is installed.
+    """
+    models, study = (not layers.missing(layer) for layer in ("models", "study"))
     return [
         _python(),
-        *_versions(),
-        _threads(),
-        _accelerator(),
-        _memory(),
-        _disk(),
-        _kernel(),
+        *_versions(study),
+        *_layers(),
+        *([_threads(), _accelerator(), _medmnist()] if models else []),
+        *([_memory(), _disk(), _kernel()] if study else []),
         _offline(),
-        _medmnist(),
-        _clone(),
+        _clone(study),
         _git(),
     ]
 
@@ -52,12 +56,18 @@ def _python() -> Finding:
     return Finding((3, 11) <= version < (3, 14), what, "make book PYTHON=python3.12")
 
 
-def _versions() -> list[Finding]:
-    """Compare what is installed with constraints.txt; one finding if all is as pinned."""
+def _versions(study: bool) -> list[Finding]:
+    """Compare what is installed with constraints.txt; one finding if all is as pinned.
+
+    Without the layer for studies nothing needs a clone.
+    """
     path = Path("constraints.txt")
     if not path.is_file():
-        return [Finding(False, f"no {path} here", "run medrl in the top folder of the clone")]
+        what = f"no {path} here" + ", so versions are not compared" * (not study)
+        return [Finding(not study, what, "run medrl in the top folder of the clone")]
     pins = [line.split("==") for line in path.read_text().splitlines() if "==" in line]
+    # A new environment has its own versions of the tools that install.
+    pins = [(name, pinned) for name, pinned in pins if name not in {"setuptools", "wheel"}]
     odd = []
     for name, pinned in pins:
         try:
@@ -66,14 +76,30 @@ def _versions() -> list[Finding]:
             continue  # a package of another platform
         if found != pinned:
             odd.append(Finding(False, f"{name} {found}, pinned {pinned}", "rm -r .venv; make book"))
-    torch = importlib.metadata.version("torch")
-    return odd or [Finding(True, f"versions as pinned in {path}, torch {torch} among them")]
+    return odd or [Finding(True, f"versions as pinned in {path}")]
+
+
+def _layers() -> list[Finding]:
+    """Say which layers are installed, and of each other one how to install it."""
+    found = []
+    for layer in layers.layers():
+        name = f"layer {layer}" if layer else "layer base"
+        lacking = layers.missing(layer)
+        if lacking and layer == layers.BASE:
+            found.append(Finding(False, f"{name}: no {', '.join(lacking)}", "pip install medrl"))
+        elif lacking:
+            how = f"pip install 'medrl[{layer}]'"
+            found.append(Finding(True, f"{name} is not installed; where you need it: {how}"))
+        else:
+            found.append(Finding(True, f"{name} is installed"))
+    return found
 
 
 def _threads() -> Finding:
     import torch
 
-    return Finding(True, f"torch uses {torch.get_num_threads()} of {os.cpu_count()} cores")
+    used = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
+    return Finding(True, f"torch {torch.__version__} uses {used}")
 
 
 def _accelerator() -> Finding:
@@ -125,10 +151,12 @@ def _medmnist() -> Finding:
     return Finding(True, f"MedMNIST files in {folder}: {', '.join(found) or 'none'}")
 
 
-def _clone() -> Finding:
+def _clone(study: bool) -> Finding:
     from medrl.studies import plan
 
     names = sorted(path.stem for path in plan.STUDIES.glob("*.yaml"))
+    if not names and not study:
+        return Finding(True, "no clone here; only studies and the book need one")
     return Finding(
         bool(names), f"studies: {', '.join(names)}", "run medrl in the top folder of the clone"
     )
@@ -136,7 +164,8 @@ def _clone() -> Finding:
 
 def _git() -> Finding:
     from medrl.studies import manifest
+
     commit, dirty = manifest.git_state()
     if commit is None:
-        return Finding(False, "no commit here", "clone with git, so that results name their commit")
+        return Finding(True, "no commit here: results say so; a clone by git names its commit")
     return Finding(True, f"commit {commit[:12]}{', with uncommitted changes' if dirty else ''}")

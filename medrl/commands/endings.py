@@ -12,9 +12,13 @@ from typing import Any
 
 import typer
 
+from medrl.commands import layers
 from medrl_core.errors import UserError, on_disk
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
+# Seconds to clear up in; then the system ends the process. What is left half-made, `files.mend`
+# clears at the next start.
+GRACE = 20
 
 
 def one_line(command: Callable) -> Callable:
@@ -32,12 +36,14 @@ def one_line(command: Callable) -> Callable:
         for one in before:
             signal.signal(one, _stop)
         try:
-            with on_disk(kwargs.get("out") or kwargs.get("folder") or Path.cwd()):
+            place = kwargs.get("out") or kwargs.get("folder") or Path.cwd()
+            with on_disk(place), layers.told():
                 command(*args, **kwargs)
         except (UserError, RunFailed) as error:
             print(f"medrl: {error}", file=sys.stderr)
             raise typer.Exit(2 if isinstance(error, UserError) else 1) from None
         finally:
+            signal.alarm(0)
             for one, handler in before.items():
                 signal.signal(one, handler)
 
@@ -47,5 +53,7 @@ def one_line(command: Callable) -> Callable:
 def _stop(number: int, _frame: Any) -> None:
     for one in STOPS:  # what comes now clears up, and is not cut off
         signal.signal(one, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(GRACE)
     logging.disable()  # what is cut off has nothing to tell
     raise SystemExit(128 + number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -74,15 +74,16 @@ def table(name: str, a: Graded, b: Graded, seed: int = 0) -> tuple[str, dict[str
     items_a, items_b, unpaired = matched(rows_a, rows_b)
     most = all_ks(pd.concat([items_a, items_b]))[-1:]  # none without samples
     found = named(compare(rows_a, rows_b, most, seed))
+    rows = list(cast(Any, found).itertuples())
     shown = pd.DataFrame(
         {
             "": found.shown,
             "items": found.n_items,
             "metric": [
-                row.metric.replace("k", str(row.k)).capitalize() for row in found.itertuples()
+                row.metric.replace("k", str(row.k)).capitalize() for row in rows
             ],
             "A - B (points)": [
-                tables.interval(r.value, r.low, r.high, "points") for r in found.itertuples()
+                tables.interval(r.value, r.low, r.high, "points") for r in rows
             ],
             "p": found.p.map("{:.4f}".format),
             "p (Holm)": [f"{p:.4f}" for p in holm(found.p)],
@@ -143,7 +144,7 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _crossing_lines(found: pd.DataFrame) -> Iterator[str]:
     """One sentence for all items and for each data set."""
-    for row in named(found).itertuples():
+    for row in cast(Any, named(found)).itertuples():
         if pd.isna(row.k):
             yield f"{row.shown}: the Pass@K curves do not cross"
         else:

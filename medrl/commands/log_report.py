@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -184,7 +184,7 @@ def _verdicts(graded: Graded) -> dict[str, Any]:
             "read": row.parsed if isinstance(row.parsed, str) else None,
             "stored_right": bool(row.stored),
         }
-        for row in _varied(rows).itertuples()
+        for row in cast(Any, _varied(rows)).itertuples()
     ]
     return {
         "counts": graded.trusted,
@@ -218,7 +218,7 @@ def value(scores: pd.DataFrame, metric: str, k: int, name: str = "all") -> Any:
     return found.iloc[0] if len(found) else None
 
 
-def _said(row: Any, unit: str = "percent") -> str:
+def _said(row: Any, unit: tables.Unit = "percent") -> str:
     return tables.interval(row.value, row.low, row.high, unit)
 
 
@@ -324,9 +324,8 @@ def met(
 
 def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as JSON can hold them: nan is None, numbers are Python's."""
-    return [
-        {name: _json(cell) for name, cell in row.items()} for row in frame.to_dict("records")
-    ]
+    rows = cast(Any, frame).to_dict("records")
+    return [{name: _json(cell) for name, cell in row.items()} for row in rows]
 
 
 def _json(cell: Any) -> Any:

@@ -1,8 +1,8 @@
 """`medrl score`, `diagnose` and `compare`: from the logs a user names to text and files.
 
-    medrl score runs/mcq.eval --greedy runs/mcq_greedy.eval --html report.html
-    medrl diagnose completions/ --group 8 --steps 200 --prompts 64
-    medrl compare before.eval after.eval
+medrl score runs/mcq.eval --greedy runs/mcq_greedy.eval --html report.html
+medrl diagnose completions/ --group 8 --steps 200 --prompts 64
+medrl compare before.eval after.eval
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def diagnose(
 
     Arguments: as the options of `medrl diagnose`; `budget` steps, prompts, group.
     """
-    limits = {"tau_support": tau_support, "delta_gap": delta_gap}
+    limits: dict[str, Any] = {"tau_support": tau_support, "delta_gap": delta_gap}
     asked = Budget(*budget)
     reports = []
     beside = log_report.greedy_of(greedy, **how) if greedy else None

@@ -6,15 +6,16 @@ Run: medrl --help.
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from medrl.commands import data as cli_data
+from medrl.commands import evaluate as cli_evaluate
 from medrl.commands.data import Root, Size
 from medrl.commands.endings import one_line
+from medrl.commands.layers import need
 from medrl_core.errors import UserError
 from medrl_core.score.thresholds import DELTA_GAP, SUPPORT_K, TAU_SUPPORT
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_data.app, name="data")
+app.command()(cli_evaluate.evaluate)
 
 StudyName = Annotated[str, typer.Option("--study", help="study under notebooks/studies, or a path")]
 Only = Annotated[bool, typer.Option("--only", help="just this step, whatever is there already")]
@@ -43,6 +45,7 @@ def run(
     ] = False,
 ) -> None:
     """Execute one notebook into a run folder; what it needs is made first."""
+    need("study")
     from medrl.studies import plan
     from medrl.studies.execution import run, state
 
@@ -64,6 +67,7 @@ def study(
     name: Annotated[str, typer.Argument(help="study under notebooks/studies, or a path")],
 ) -> None:
     """Make all runs of a study; what follows -- goes to snakemake, e.g. -- --executor slurm."""
+    need("study")
     from medrl.studies import plan
     from medrl.studies.execution import snakemake
 
@@ -82,6 +86,7 @@ def sweep(
 
     What follows -- goes to snakemake, as for a study.
     """
+    need("study")
     from medrl.studies import plan, sweep
     if context.args and not context.args[0].startswith("-"):
         raise UserError(f"{context.args[0]}: values are written -p name=value,value")
@@ -102,6 +107,7 @@ def book(
     pdf: Annotated[bool, typer.Option("--pdf", help="also as a PDF, by Chromium")] = False,
 ) -> None:
     """Make the runs of a study that are missing or stale, then build the book."""
+    need("book")
     from medrl.book.build import build_book, find_browser, print_book
     from medrl.labs.editions import check_edition
     from medrl.studies import plan
@@ -126,6 +132,7 @@ def labs(
     edition: Edition = "student",
 ) -> None:
     """Write the labs as notebooks, with blanks for students or solutions for the instructor."""
+    need("study")
     from medrl.labs.editions import write
 
     for path in write(edition, out):
@@ -149,64 +156,10 @@ def pretrain(
     seed: Annotated[int, typer.Option(help="seed of everything drawn at random")] = 0,
 ) -> None:
     """Train the micro base model by its recipe."""
+    need("train")
     from medrl_core.report.base_card import make
 
     make(out=out, seed=seed)
-
-
-@app.command()
-@one_line
-def evaluate(
-    model: Annotated[str, typer.Option(help="folder or hub id")],
-    items: Annotated[Path, typer.Option(help="JSONL of the official kit's format")],
-    out: Annotated[Path, typer.Option(help="folder of the rollouts; an old one is gone on with")],
-    k: Annotated[int, typer.Option("-k", min=1, help="sampled answers an item")] = 16,
-    temperature: Annotated[float, typer.Option(help="sampling temperature")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="nucleus of the sampling distribution")] = 1.0,
-    max_new_tokens: Annotated[int, typer.Option(help="token limit of an answer")] = 2048,
-    seed: Annotated[int, typer.Option(help="seed of the samples")] = 0,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="go on without bad lines")] = False,
-    exact: Annotated[bool, typer.Option("--exact", help="also the options' probabilities")] = False,
-) -> None:
-    """Measure Acc@1 and Pass@K of any model on any items; resumes."""
-    from medrl.commands.scores import write_exact
-    from medrl_core import files
-    from medrl_core.data import vqa
-    from medrl_core.data.prompts import prompt_hash
-    from medrl_core.models import hub
-    from medrl_core.sample.rollouts import RolloutStore
-    from medrl_core.sample.sampling import Decoding
-    from medrl_core.score import evaluate
-    from medrl_core.score import exact as forced
-
-    decoding = Decoding(temperature, top_p, 0, max_new_tokens)
-    with warnings.catch_warnings(record=True, action="always") as left_out:
-        asked = vqa.read_jsonl(items, skip_bad=skip_bad)
-    for warning in left_out:
-        print(f"medrl: {warning.message}", file=sys.stderr)
-    if exact:
-        forced.check(asked, decoding)
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file: name a folder")
-    place = out.resolve()
-    with files.locked(files.lock_of(place), str(out)):
-        net, processor = hub.load(model)
-        names = {"model_name": model, "model_hash": hub.model_hash(model)}
-        store = RolloutStore(out)
-        wording = {item.item_id: prompt_hash(item) for item in asked}
-        stored = store.keys()
-        if any(wording.get(key[0], key[2]) != key[2] for key in stored):
-            raise UserError(
-                f"{out} has answers to other wordings of these items: use another folder"
-            )
-        rows = evaluate.evaluate(
-            net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names
-        )
-        store.compact()
-        if exact:
-            table = forced.both(net, processor, asked, rows, decoding, names["model_hash"])
-            write_exact(out, table, decoding.name)
-        _print_scores(out)
 
 
 Logs = Annotated[
@@ -320,6 +273,7 @@ def probe(
     seed: Annotated[int, typer.Option(help="seed of phantom images and the bootstrap")] = 0,
 ) -> None:
     """Measure a frozen tower on one image set: linear probe, the paper's probe and kNN."""
+    need("models")
     from medrl_core.report import tables
     from medrl_core.vision import axis as vision
 
@@ -342,14 +296,6 @@ def doctor() -> None:
         print(check)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
-
-
-def _print_scores(folder: Path) -> None:
-    """Write the scores of a folder and print the main ones with their intervals."""
-    from medrl.commands.scores import score_folder, summary
-
-    print(summary(score_folder(folder)))
-    print(folder / "scores.csv")
 
 
 def _values(words: list[str]) -> dict[str, Any]:

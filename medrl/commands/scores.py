@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -89,7 +90,7 @@ def write_exact(folder: Path, table: pd.DataFrame, decoding: str) -> None:
     table = table.assign(decoding=decoding)
     whole = pa.Table.from_pandas(table, schema=EXACT, preserve_index=False)
     whole = whole.replace_schema_metadata(None)
-    _write(folder, {"exact.parquet": lambda path: rollouts.write_whole(whole, path)})
+    _write(folder, {"exact.parquet": lambda path: rollouts.write_whole(whole, str(path))})
 
 
 def _write(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
@@ -105,6 +106,12 @@ def _write(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
             path.unlink(missing_ok=True)
 
 
+def print_scores(folder: Path) -> None:
+    """Write the scores of a folder and print the main ones with their intervals."""
+    print(summary(score_folder(folder)))
+    print(folder / "scores.csv")
+
+
 def summary(scores: pd.DataFrame) -> str:
     """The main statistics of `score_folder` as text, a block for each model and sampling.
 
@@ -114,7 +121,7 @@ def summary(scores: pd.DataFrame) -> str:
     blocks = []
     for (model, _, answer_format, decoding), rows in scores.groupby(own.KINDS):
         most = rows.k.max()  # 1 without samples, from Acc@1
-        wanted = {
+        wanted: dict[tuple[str, int], tuple[str, tables.Unit]] = {
             ("acc@1", 1): ("Acc@1", "percent"),
             ("pass@k", most): (f"Pass@{most}", "percent"),
             ("gap@k", most): (f"Pass@{most} - Acc@1", "points"),
@@ -125,13 +132,13 @@ def summary(scores: pd.DataFrame) -> str:
         small = rows.k[rows.k <= SUPPORT_K].max()
         wanted["excess_support@k", small] = (f"excess support@{small}", "number")
         lines: dict[str, dict[str, str]] = {}
-        for row in named(rows).itertuples():
+        for row in cast(Any, named(rows)).itertuples():
             if (row.metric, row.k) in wanted:
                 title, unit = wanted[row.metric, row.k]
                 cells = lines.setdefault(row.shown, {"items": str(row.n_items)})
                 cells[title] = tables.interval(row.value, row.low, row.high, unit)
         table = pd.DataFrame.from_dict(lines, orient="index").fillna(tables.MISSING)
-        blocks.append(f"{printable(model)}, {answer_format}, {decoding}\n{table.to_string()}")
+        blocks.append(f"{printable(str(model))}, {answer_format}, {decoding}\n{table.to_string()}")
         found = rows[rows.k.eq(most) & rows.metric.isin(SHOWN)]
         if len(found):
             shown = named(found).assign(title=found.metric.map(SHOWN) + f" Pass@{most}")
@@ -150,14 +157,14 @@ def diagnose_folder(
     Returns: columns own.KINDS and those of `boundary.diagnose`.
     Raises: UserError as `boundary.diagnose`; nothing is written then.
     """
-    limits = {"tau_support": tau_support, "delta_gap": delta_gap}
+    limits: dict[str, Any] = {"tau_support": tau_support, "delta_gap": delta_gap}
     parts = []
     for kind, rows in own.kinds(folder):
         found = boundary.diagnose(score(rows, [k], seed), k, strict=True, **limits)
         pairs = rows[["dataset", "modality"]].drop_duplicates()
         doubled = pairs.dataset.duplicated(keep=False) | pairs.modality.duplicated(keep=False)
-        single = (found.scope == "modality") & found.name.isin(pairs.modality[doubled])
-        parts.append(found[(found.scope == "dataset") | single].assign(**kind))
+        apart = (found.scope == "modality") & found.name.isin(pairs.modality[doubled])
+        parts.append(found[(found.scope == "dataset") | apart].assign(**kind))
     table = pd.concat(parts, ignore_index=True)
     # By to_json, which writes a missing number as null.
     decisions = json.loads(table.to_json(orient="records", double_precision=15))

@@ -75,13 +75,14 @@ def sentence(live: Path, recorded: Path, table: str, keys: list[str]) -> str:
     """
     if names := changed(live, recorded):
         return f"Not compared with the record: other {', '.join(names)}."
-    frames = []
+    frames: list[pd.DataFrame] = []
     for folder in (live, recorded):
         tables = results.read(folder)["tables"]
         if table not in tables:
             raise UserError(f"{folder}/results.json has no table {table!r}")
         frames.append(pd.DataFrame(tables[table]))
-    found = compare(*frames, keys)
+    ours, theirs = frames
+    found = compare(ours, theirs, keys)
     if not found.n:
         return "No training of this run is in the record: not compared."
     return (

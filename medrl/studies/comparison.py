@@ -98,7 +98,7 @@ def numbers(rows: list[Row]) -> tuple[pd.DataFrame, pd.DataFrame]:
     found = [_entries(row) for row in rows]
     wide = []
     for row, entries in zip(rows, found, strict=True):
-        line = {name: said(value) for name, value in row.settings.items()}
+        line: dict[str, Any] = {name: said(value) for name, value in row.settings.items()}
         line |= {"outcome": row.outcome, "wall_seconds": None}
         if row.outcome == "finished":
             line["wall_seconds"] = manifest.read(row.folder).wall_seconds

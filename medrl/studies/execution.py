@@ -52,6 +52,17 @@ def run(study: plan.Study, notebook: str, overrides: dict[str, Any], only: bool)
     values = plan.resolve(study, notebook, overrides)
     folder = plan.run_folder(study, notebook, values)
     needed = plan.dependencies(values)
+    if only or not folder.is_dir():
+        plan.provide(values)
+    missing = [name for name in needed if not (plan.RUNS / study.name / name).is_dir()]
+    if missing and not only:
+        usual = plan.Resources.model_validate({})
+        minutes = sum(study.resources.get(name, usual).minutes for name in missing)
+        print(
+            f"{notebook} needs {' and '.join(missing)} of study {study.name}; they are made first, "
+            f"in at most {minutes} minutes by its resources: --dry-run says what they train",
+            file=sys.stderr,
+        )
     if needed and not only:
         snakemake(study, [made(study, name) for name in needed])
     mend_all(folder.parent, provenance.NAME)
@@ -142,6 +153,7 @@ def snakemake(
     with on_disk(plan.RUNS), locked(plan.RUNS / ".snakemake.lock", "a study") as held:
         mend_all(plan.RUNS / study.name, provenance.NAME)
         mark_made(study, plan.planned(study) | (grid[1] if grid else {}))
+        _provide(study, targets, grid[1] if grid else {})
         if "book" in targets:
             mark_book(study, edition)
         # Progress of the runs goes to stderr; what the command makes is all that stdout says.
@@ -154,6 +166,17 @@ def snakemake(
             raise
     if failed:
         raise RunFailed(f"study {study.name} is not complete; the lines above say what failed")
+
+
+def _provide(study: plan.Study, targets: list[str], extra: plan.Planned) -> None:
+    """Check, before the first run starts, what all runs that will be made look for."""
+    runs = plan.planned(study) | extra
+    whole = {"all", "book"} & set(targets)
+    left = [name for name in runs if whole or made(study, name) in targets]
+    for name in left:  # which grows by what these need
+        left += [one for one in plan.dependencies(runs[name][1]) if one not in left]
+        if not Path(made(study, name)).is_file():
+            plan.provide(runs[name][1])
 
 
 def _stop(snakemake: subprocess.Popen) -> None:

@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 
 from medrl.studies import parameters, plan
-from medrl_core.data import medmnist
 from medrl_core.train import estimate, launch
 from medrl_core.train.estimate import GB, Plan
 
@@ -68,19 +67,11 @@ def missing(values: parameters.Common) -> list[str]:
         found.append("a GPU: models of this size do not run on this machine")
     wanted = {"vllm": given.get("vllm"), "deepspeed": given.get("launch") == "zero3"}
     found += [
-        f"package {name}: pip install -e '.[gpu]'"
+        f"package {name}: pip install {name}"
         for name, asked in wanted.items()
         if asked and importlib.util.find_spec(name) is None
     ]
-    if given.get("items") and not Path(given["items"]).is_file():
-        found.append(f"file {given['items']}")
-    found += [
-        f"file of {name}: medrl data fetch {name} --size {given['size']}"
-        for name in given.get("datasets", [])
-        if name.endswith("mnist")
-        and not medmnist.path_of(name, given["root"], given["size"]).is_file()
-    ]
-    return found
+    return found + plan.lacking(values)
 
 
 def _models(given: dict) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,8 +108,13 @@ def read_failure(folder: Path) -> Failure | None:
 
 
 def git_state() -> tuple[str | None, bool | None]:
-    """Return the commit and whether tracked files differ from it; (None, None) outside git."""
+    """Return the commit and whether tracked files differ from it; (None, None) outside git.
+
+    A copy without git that lies in another repository is outside: that commit is not its own.
+    """
     try:
+        if _git("rev-parse", "--show-prefix"):
+            return None, None
         commit = _git("rev-parse", "HEAD")
         return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
     except (subprocess.CalledProcessError, FileNotFoundError):
@@ -116,11 +122,13 @@ def git_state() -> tuple[str | None, bool | None]:
 
 
 def packages() -> dict[str, str]:
-    """Return the versions of the core's own dependencies and of Python."""
+    """Return the versions of Python and of all that medrl asks for and that is installed."""
     versions = {"python": platform.python_version()}
     for requirement in importlib.metadata.requires("medrl") or []:
-        if "extra ==" not in requirement:
-            name = re.match(r"[\w.-]+", requirement)[0]
+        name = re.split(r"[^\w.-]", requirement)[0]
+        if name == "medrl" or "extra == 'dev'" in requirement.replace('"', "'"):
+            continue
+        with suppress(importlib.metadata.PackageNotFoundError):  # of a layer that is not there
             versions[name] = importlib.metadata.version(name)
     return versions
 
@@ -151,7 +159,8 @@ def version() -> str:
 def commit_date() -> str | None:
     """Return the day of the commit that is checked out; None outside git."""
     try:
-        return _git("show", "-s", "--format=%cs", "HEAD")
+        ours = not _git("rev-parse", "--show-prefix")
+        return _git("show", "-s", "--format=%cs", "HEAD") if ours else None
     except (subprocess.CalledProcessError, FileNotFoundError):
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -20,6 +21,8 @@ Dataset = Literal[
     "breastmnist", "bloodmnist", "tissuemnist", "organamnist", "organcmnist", "organsmnist",
 ]  # fmt: skip
 Benchmark = Literal["PMC-VQA", "MMMU-medical", "MedXpertQA-MM", "PathVQA", "SLAKE", "VQA-RAD"]
+# One of these, or a name of your own that `sources` has.
+BenchmarkName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 AnswerFormat = Literal["open", "mcq"]
 Arm = Literal["rl", "sft", "sft_rl", "rl_grpo", "sft_rl_grpo"]
 Objective = Literal["grpo", "dr_grpo", "dapo", "gspo", "rloo", "care", "passk"]
@@ -133,7 +136,7 @@ def at_most(name: str, value: int, limit_name: str, limit: int) -> None:
         raise ValueError(f"{name} = {value} is more than {limit_name} = {limit}; lower {name}")
 
 
-def within(name: str, values: list[str], whole_name: str, whole: list[str]) -> None:
+def within(name: str, values: Sequence[str], whole_name: str, whole: Sequence[str]) -> None:
     """Refuse a list that holds more than another one; both are named."""
     odd = [value for value in values if value not in whole]
     if odd:

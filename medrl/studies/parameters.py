@@ -6,7 +6,7 @@ The book's parameters page is made from these models (`table`), and so are the o
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
@@ -15,6 +15,7 @@ from medrl.studies.parameter_types import (
     AnswerFormat,
     Arm,
     Benchmark,
+    BenchmarkName,
     Common,
     Dataset,
     Datasets,
@@ -154,7 +155,9 @@ class RLParams(Trained, Grouped):
     care_ema_decay: float = Field(0.995, ge=0, lt=1, description="decay of the reference model")
     care_ema_every: PositiveInt = Field(10, description="steps between updates of the reference")
     items: str | None = Field(
-        None, description="JSONL of items to train on; null: the training images of each set"
+        None,
+        description="source of items to train on, see the page on your own data; null: the "
+        "training images of each set",
     )
     max_pixels: int = Field(802_816, ge=784, description="pixels of an image of items at most")
     lora: bool = Field(False, description="train low-rank adapters only")
@@ -241,20 +244,30 @@ class VQAParams(Common):
     """07_vqa."""
 
     model: Model = Field(MICRO_BASE, description="folder, hub id or file of another run")
-    benchmarks: Some[Benchmark] = Field(["VQA-RAD"], description="benchmarks asked")
+    benchmarks: Some[BenchmarkName] = Field(
+        ["VQA-RAD"], description="benchmarks asked: published ones, or your own, named in sources"
+    )
     vqa_root: str | None = Field(
         None, description="folder of the benchmarks; null: $VQA_ROOT, without it not run"
     )
-    sources: dict[Benchmark, Annotated[str, Field(min_length=1)]] = Field(
+    sources: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         {},
-        description="benchmark to its Parquet, JSON or CSV file, a folder of Parquet files, or "
-        "OWNER/NAME@HASH at the hub; goes before vqa_root",
+        description="benchmark to where it is: any source of items, see the page on your own data; "
+        "goes before vqa_root",
     )
     k: Samples = Field(16, description="sampled answers an item")
     n_items: PositiveInt = Field(100, description="items of each benchmark")
     temperature: Temperature = Field(1.0, description="sampling temperature")
     top_p: Nucleus = Field(1.0, description="nucleus of the sampling distribution")
     max_new_tokens: TokenLimit = Field(40, description="token limit of an answer")
+
+    @model_validator(mode="after")
+    def _benchmarks_that_are_somewhere(self) -> Self:
+        known = [*get_args(Benchmark), *self.sources]
+        for name in self.benchmarks:
+            if name not in known:
+                raise ValueError(f"no benchmark {name!r}{refusal.closest(name, known)}")
+        return self
 
 
 class BeyondParams(Grouped):
@@ -334,7 +347,7 @@ def check(notebook: str, values: dict[str, Any]) -> Common:
 
 def defaults(notebook: str) -> dict[str, Any]:
     """Return the default of each parameter of a notebook, in the order of its parameters cell."""
-    return model_of(notebook)().model_dump()
+    return model_of(notebook).model_validate({}).model_dump()
 
 
 def table(notebook: str) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ import importlib.util
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -19,11 +19,15 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+import medrl_core
 from medrl.studies import parameter_types, parameters
 from medrl.studies.clone import read_notebook, read_yaml
 from medrl_core import refusal
-from medrl_core.errors import UserError
+from medrl_core.data import benchmarks, medmnist, own
+from medrl_core.data.rows import PINNED
+from medrl_core.errors import UserError, first_three
 from medrl_core.files import sha256
+from medrl_core.models import whole
 
 STUDIES = Path("notebooks/studies")
 RUNS = Path(os.environ.get("MEDRL_RUNS", "runs"))  # elsewhere: a volume that pods share
@@ -32,7 +36,7 @@ BOOK = Path("_build/html/index.html")
 # MEDMNIST_ROOT names.
 MEDMNIST = "medmnist"
 STUDY_PATH = re.compile(r"[\w./][\w ./-]*")
-DATA_NAME = re.compile(r"""["'](data/[\w./-]+)\\?["']""")  # in a notebook's JSON: \"data/x\"
+DATA_NAME = re.compile(r"""["'](data/[\w./-]+)\\?["']""")  # in a notebook's JSON, \" for a quote
 
 
 class Resources(BaseModel):
@@ -179,7 +183,8 @@ def assignments(words: list[str]) -> dict[str, str]:
 
 def dependencies(values: parameters.Common) -> list[str]:
     """Return the notebooks whose runs the `run:` references of these parameters name."""
-    matches = (parameter_types.REFERENCE.fullmatch(text) for text in _texts(values.model_dump()))
+    texts = (text for _, text in _texts_at(values.model_dump()))
+    matches = (parameter_types.REFERENCE.fullmatch(text) for text in texts)
     return sorted({match["notebook"] for match in matches if match})
 
 
@@ -214,9 +219,10 @@ def fingerprint(study: Study, notebook: str, values: parameters.Common) -> dict[
     name, and the fingerprint of each run it needs. Contents count, times do not.
     """
     code = [notebook_path(notebook), *core_files(notebook)]
-    files = {*code, *_named_in(code), *data_files(values)}
-    parts = {_name(path): file_hash(path) for path in files}
-    parts[_name(code[0])] = _notebook_hash(code[0])
+    named = {*code, *_named_in(code)}
+    files = {_inside(path) or _in_package(path): path for path in named} | data_files(values)
+    parts = {name: file_hash(path.resolve()) for name, path in files.items()}
+    parts[_inside(code[0])] = _notebook_hash(code[0])
     parts["parameters"] = _sha256(_canonical(values).encode())
     for needed in dependencies(values):
         upstream = fingerprint(study, needed, resolve(study, needed))
@@ -257,31 +263,103 @@ def module_files(names: set[str]) -> list[Path]:
         raise LookupError(f"no module {', '.join(sorted(lost))}: a list of modules is out of date")
     roots = names & graph.modules
     modules = roots.union(*(graph.find_upstream_modules(name) for name in roots))
-    files = (Path(importlib.util.find_spec(name).origin) for name in modules)
+    found = (importlib.util.find_spec(name) for name in modules)
+    files = (one.origin for one in found if one and one.origin)
     return sorted(Path(os.path.relpath(path)) for path in files)
 
 
-def data_files(values: parameters.Common) -> list[Path]:
-    """Return the files that parameters name: files and folders that exist, and MedMNIST files."""
-    given = values.model_dump(exclude={"study", "root", "vqa_root"})
-    files = {file for text in _texts(given) for file in _files_below(Path(text))}
-    if "datasets" in given:
-        root = values.root or os.environ.get("MEDMNIST_ROOT") or os.path.expanduser("~/.medmnist")
-        suffix = "" if values.size == 28 else f"_{values.size}"
-        named = (Path(root) / f"{dataset}{suffix}.npz" for dataset in values.datasets)
-        files.update(path for path in named if path.is_file())
-    if "benchmarks" in given and (root := values.vqa_root or os.environ.get("VQA_ROOT")):
-        files.update(_files_below(Path(root)))
-    return sorted(files)
+def data_files(values: parameters.Common) -> dict[str, Path]:
+    """Return the files that parameters name, each under a name of its own.
 
-
-def _name(path: Path) -> str:
-    """Return a file's path in the clone, or its name alone where it lies elsewhere.
-
-    So a manifest tells nothing of the machine, and a moved data folder makes no run stale.
+    These are files and all files of folders, an adapter's base, the pictures that rows of items
+    name, and MedMNIST files. A file of the clone has its path in it as name. Another has the
+    parameter that leads to it and its path from there on: so the names tell nothing of the machine,
+    a moved data folder makes no run stale, and two files are never taken for one.
     """
-    inside = not path.is_absolute() and path.parts[0] != ".."
-    return path.as_posix() if inside else f"elsewhere/{path.name}"
+    given = values.model_dump(exclude={"study", "root", "vqa_root"})
+    found: dict[str, Path] = {}
+
+    def add(place: str, base: Path, files: Iterable[Path]) -> None:
+        for path in files:
+            found[_inside(path) or f"{place}: {_below(path, base)}"] = path
+
+    for place, text in _texts_at(given):
+        base = Path(text)
+        add(place, base, _files_below(base))
+        if place.partition(".")[0] in ("items", "sources"):
+            add(place, base, own.files(text))
+        if (base / whole.ADAPTER).is_file():
+            below = Path(whole.base_of(base))
+            add(f"{place}, base", below, _files_below(below))
+    named = values.model_dump()
+    if "datasets" in given:
+        folder = named["root"] or os.environ.get("MEDMNIST_ROOT") or "~/.medmnist"
+        root = Path(folder).expanduser()
+        suffix = "" if named["size"] == 28 else f"_{named['size']}"
+        images = (root / f"{dataset}{suffix}.npz" for dataset in named["datasets"])
+        add("root", root, (path for path in images if path.is_file()))
+    if "benchmarks" in given and (root := named["vqa_root"] or os.environ.get("VQA_ROOT")):
+        add("vqa_root", Path(root), _files_below(Path(root)))
+    return dict(sorted(found.items()))
+
+
+def lacking(values: parameters.Common) -> list[str]:
+    """Return what a run would look for on this machine and not find, or refuse; [] if nothing."""
+    given, found = values.model_dump(), []
+    for place, text in _texts_at({name: given.get(name) for name in ("items", "sources")}):
+        if not Path(text).exists() and not PINNED.fullmatch(text):
+            found.append(f"file {text} ({place})")
+    for name in given.get("datasets", []):
+        if not name.endswith("mnist"):
+            continue
+        place = (name, given["root"], given["size"])
+        try:
+            if medmnist.path_of(*place).is_file():
+                medmnist.verify(*place, tuple(given["allow"]))
+            else:
+                found.append(f"file of {name}: medrl data fetch {name} --size {given['size']}")
+        except UserError as error:
+            found.append(str(error))
+    if "benchmarks" in given:
+        try:
+            benchmarks.places(given["benchmarks"], given["vqa_root"], given["sources"])
+        except UserError as error:
+            found.append(str(error))
+    return found
+
+
+def provide(values: parameters.Common) -> None:
+    """Fetch the MedMNIST files that a run needs and are not there, and check what it looks for.
+
+    Raises: UserError, in one line, before anything of the run starts.
+    """
+    named = values.model_dump()
+    for name in named.get("datasets", []):
+        if name.endswith("mnist"):
+            medmnist.fetch(name, named["root"], named["size"])
+    if missing := lacking(values):
+        raise UserError(f"before anything is made: {first_three(missing, '; ')}")
+
+
+def _inside(path: Path) -> str:
+    """Return a file's path in the clone; "" where it lies elsewhere."""
+    here, path = Path.cwd().resolve(), Path(os.path.abspath(path))
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else ""
+
+
+def _in_package(path: Path) -> str:
+    """Return the path of a module that is installed elsewhere, from its package on."""
+    package = Path(str(medrl_core.__file__)).parents[1]
+    return path.resolve().relative_to(package.resolve()).as_posix()
+
+
+def _below(path: Path, base: Path) -> str:
+    """Return a file's path below what a parameter names; outside, its name and a digest of all."""
+    path, base = Path(os.path.abspath(path)), Path(os.path.abspath(base))
+    if path == base or not path.is_relative_to(base if base.is_dir() else base.parent):
+        digest = "" if path == base else f" {_sha256(path.as_posix().encode())[:8]}"
+        return f"{path.name}{digest}"
+    return path.relative_to(base if base.is_dir() else base.parent).as_posix()
 
 
 def _named_in(code: list[Path]) -> set[Path]:
@@ -334,16 +412,14 @@ def _imported(path: Path) -> set[str]:
     return names
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Yield each text in nested lists and mappings (values, not keys)."""
+def _texts_at(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each text in nested lists and mappings (values, not keys), and where it is."""
     if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
+        yield place, value
+    inner = value.items() if isinstance(value, dict) else ()
+    inner = enumerate(value) if isinstance(value, list) else inner
+    for key, one in inner:
+        yield from _texts_at(one, f"{place}.{key}" if place else str(key))
 
 
 def _files_below(path: Path) -> Iterator[Path]:

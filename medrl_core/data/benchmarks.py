@@ -1,9 +1,9 @@
 """Read the medical VQA benchmarks that are there: from a folder, a file or the hub, as one kind.
 
-Layout of the folder: `vqa_rad/` with train.json, test.json and images/ (as VQA-RAD is published),
-or for any benchmark `<name>.jsonl` in the official kit's format, the name in lower case with
-underscores, e.g. `pmc_vqa.jsonl`; its training items, if any, in `<name>_train.jsonl`. Other
-sources are those of `homes.rows`. However it came, a benchmark gives the same items.
+In the folder a benchmark is a file or folder of its name in lower case with underscores, of any
+form that `own.read_items` reads: `vqa_rad/`, `pmc_vqa.jsonl`, `slake.parquet`; its training items
+are of the same source or in `<name>_train.*`. However it came, a benchmark gives the same items. A
+set of your own is a benchmark too, where `sources` says where it is.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from medrl_core.data import homes, vqa
+from medrl_core.data import vqa
 from medrl_core.data.items import Item
+from medrl_core.data.own import read_items, splits
+from medrl_core.data.pictures import MAX_PIXELS
+from medrl_core.data.rows import PINNED, TABLES
 from medrl_core.errors import UserError
 
 ROOT_VARIABLE = "VQA_ROOT"
@@ -26,27 +28,6 @@ ROOT_VARIABLE = "VQA_ROOT"
 def slug(benchmark: str) -> str:
     """A benchmark's name as its files have it."""
     return benchmark.lower().replace("-", "_")
-
-
-def as_one_kind(items: Sequence[Item], benchmark: str) -> list[Item]:
-    """Name items and images by the benchmark and by what they show, not by where they came from.
-
-    So equal pictures are one image for the intervals, and two sources give equal rollouts.
-    """
-    named, ids = [], {}
-    for item in items:
-        for image in item.images:
-            if id(image) not in ids:
-                ids[id(image)] = vqa.picture_id(image)
-        pictures = "+".join(ids[id(image)] for image in item.images)
-        index = item.item_id.removeprefix(f"{item.dataset}/{item.split}/")
-        item_id = f"{benchmark}/{item.split}/{index}"
-        image_id = f"{benchmark}/{pictures}" if pictures else item_id
-        modality = vqa.BENCHMARKS[benchmark][1]
-        named.append(
-            replace(item, item_id=item_id, image_id=image_id, dataset=benchmark, modality=modality)
-        )
-    return named
 
 
 def fingerprint(items: Iterable[Item]) -> str:
@@ -60,7 +41,7 @@ def fingerprint(items: Iterable[Item]) -> str:
 
 def origin(source: str | None) -> str:
     """Where a benchmark came from, in words that tell nothing of this machine."""
-    return source if source and homes.PINNED.fullmatch(source) else "local files"
+    return source if source and PINNED.fullmatch(source) else "local files"
 
 
 def shared(training: Iterable[Item], test: Sequence[Item]) -> dict[str, int]:
@@ -75,7 +56,7 @@ def shared(training: Iterable[Item], test: Sequence[Item]) -> dict[str, int]:
 
 
 def pictures(items: Iterable[Item]) -> set[str]:
-    """The ids of all pictures of items, as `as_one_kind` put them into their image_id."""
+    """The ids of all pictures of items, as `own.read_items` put them into their image_id."""
     ids = (item.image_id.removeprefix(f"{item.dataset}/") for item in items if item.images)
     return {one for joined in ids for one in joined.split("+")}
 
@@ -87,14 +68,14 @@ def load(
     sources: Mapping[str, str] | None = None,
     n: int | None = None,
     seed: int = 0,
-    max_pixels: int = vqa.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
 ) -> dict[str, list[Item]]:
     """Read the test items of each benchmark that is there.
 
     Arguments:
-        benchmarks: names, keys of `vqa.BENCHMARKS`.
+        benchmarks: keys of `vqa.BENCHMARKS` or of `sources`.
         root: folder of the benchmarks; None takes the variable VQA_ROOT, without it there are none.
-        sources: benchmark to a source of `homes.rows`; it goes before the folder.
+        sources: benchmark to a source of `own.read_items`; it goes before the folder.
         n: at most so many items of each, drawn with the seed; None takes all.
         seed: of the draw.
         max_pixels: larger images are made smaller.
@@ -103,36 +84,53 @@ def load(
         Benchmark to items; a benchmark without files has no entry.
 
     Raises:
-        UserError: unknown benchmark, or the folder is not there.
+        UserError: unknown benchmark, or a folder that is not there or has none of them.
     """
-    for name in benchmarks:
-        if name not in vqa.BENCHMARKS:
-            raise UserError(f"no benchmark {name!r}: use one of {', '.join(vqa.BENCHMARKS)}")
-    sources = sources or {}
-    folder = _folder(root)
     found = {}
-    for name in benchmarks:
-        if name in sources:
-            source = sources[name]
-            rows = homes.rows(source, name)
-            items = vqa.from_rows(rows, name, source=source, max_pixels=max_pixels)
-        else:
-            items = _of_folder(folder, name, "test", max_pixels)
-        if not items:
-            continue
+    for name, place in places(benchmarks, root, sources).items():
+        items = read_items(place, name=name, max_pixels=max_pixels)
         if n is not None and n < len(items):
             order = np.random.default_rng(seed).permutation(len(items))[:n]
             items = [items[i] for i in sorted(order)]
-        found[name] = as_one_kind(items, name)
+        found[name] = items
     return found
 
 
-def training(benchmark: str, root: str | None = None) -> list[Item]:
-    """Read a benchmark's training items from the folder; none where they are not there.
+def places(
+    benchmarks: Sequence[str], root: str | None, sources: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Where each benchmark is that is there; arguments and errors as in `load`."""
+    sources = sources or {}
+    for name in benchmarks:
+        if name not in vqa.BENCHMARKS and name not in sources:
+            raise UserError(
+                f"no benchmark {name!r}: use one of {', '.join(vqa.BENCHMARKS)}, or say in sources "
+                "where your own is"
+            )
+    folder = _folder(root)
+    found = {name: sources.get(name) or _place(folder, name) for name in benchmarks}
+    if folder and not any(found.values()):
+        expected = " or ".join(f"{slug(benchmarks[0])}{ending}" for ending in ("/", *TABLES))
+        raise UserError(
+            f"{folder} contains none of {', '.join(benchmarks)}, as {expected}: check vqa_root or "
+            f"${ROOT_VARIABLE}"
+        )
+    return {name: place for name, place in found.items() if place}
 
-    Arguments: `benchmark` a name; `root` as in `load`.
+
+def training(
+    benchmark: str, root: str | None = None, *, sources: Mapping[str, str] | None = None
+) -> list[Item]:
+    """Read a benchmark's training items from where its test items are; none where there are none.
+
+    Arguments: `benchmark` a name; `root` and `sources` as in `load`.
     """
-    return as_one_kind(_of_folder(_folder(root), benchmark, "train"), benchmark)
+    folder = _folder(root)
+    own = (sources or {}).get(benchmark)
+    place = own or _place(folder, f"{benchmark}_train") or _place(folder, benchmark)
+    if place is None or PINNED.fullmatch(place) or "train" not in splits(place):
+        return []
+    return read_items(place, name=benchmark, split="train")
 
 
 def _folder(root: str | None) -> Path | None:
@@ -144,14 +142,9 @@ def _folder(root: str | None) -> Path | None:
     return Path(root)
 
 
-def _of_folder(
-    folder: Path | None, benchmark: str, split: str, max_pixels: int = vqa.MAX_PIXELS
-) -> list[Item]:
+def _place(folder: Path | None, benchmark: str) -> str | None:
+    """Where a folder has a benchmark: the first file or folder of its name."""
     if folder is None:
-        return []
-    ending = "" if split == "test" else "_train"
-    if (path := folder / f"{slug(benchmark)}{ending}.jsonl").is_file():
-        return vqa.read_jsonl(path, split=split, max_pixels=max_pixels)
-    if benchmark == "VQA-RAD" and (folder / "vqa_rad" / f"{split}.json").is_file():
-        return vqa.read_vqa_rad(folder / "vqa_rad", split, max_pixels=max_pixels)
-    return []
+        return None
+    places = [folder / f"{slug(benchmark)}{ending}" for ending in ("", ".yaml", *TABLES, ".npz")]
+    return next((str(path) for path in places if path.exists()), None)

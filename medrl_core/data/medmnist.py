@@ -8,9 +8,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import medmnist
-from medmnist.info import INFO
-
 from medrl_core.data.images import ImageSet, file_md5, read_npz
 from medrl_core.data.network import limited_silence
 from medrl_core.errors import UserError
@@ -113,6 +110,8 @@ def info(name: str) -> Info:
     Raises:
         UserError: the name is unknown, or a 3D set.
     """
+    from medmnist.info import INFO  # brings torch, which checking a study must not need
+
     if name in INFO and name not in SHORT:
         raise UserError(f"{name} is a 3D set, not supported: use one of {', '.join(SHORT)}")
     if name not in SHORT:
@@ -202,6 +201,9 @@ def fetch(name: str, root: str | Path | None = None, size: int = 28) -> Path:
     path = path_of(name, root, size)
     if path.is_file():
         return path
+    import medmnist
+    from medmnist.info import INFO
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Into a folder beside: a download that breaks off must leave nothing half-written.

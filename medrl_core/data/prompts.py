@@ -15,12 +15,19 @@ FORMAT = "<think> ... </think><answer> ... </answer>"
 _ASK = {
     "mcq": f"Think, then give the option: {FORMAT}",
     "open": f"Think, then give the name: {FORMAT}",
+    # The drawn world's models know one way to answer, and a short prompt is a fast one.
+    "report": "",
 }
-_RATIONALES = (
+RATIONALES = (
     "This {modality} shows {finding}.",
     "I see {finding}.",
     "The image shows {finding}.",
 )
+
+
+def reading_of(item: Item) -> str:
+    """How answers are read: `mcq` by letters and options, `report` by its tags, else as texts."""
+    return item.answer_format if item.answer_format in ("mcq", "report") else "open"
 
 
 def user_text(item: Item) -> str:
@@ -28,7 +35,7 @@ def user_text(item: Item) -> str:
     lines = [item.question]
     if item.options:
         lines += [f"{LETTERS[i]}) {option}" for i, option in enumerate(item.options)]
-    return "\n".join([*lines, _ASK[item.answer_format]])
+    return "\n".join([*lines, _ASK[reading_of(item)]]).rstrip("\n")
 
 
 def messages(item: Item) -> list[dict]:
@@ -43,12 +50,14 @@ def messages(item: Item) -> list[dict]:
 
 def rationale(item: Item, variant: int = 0) -> str:
     """One sentence that names the finding; the reasoning of an SFT target."""
-    template = _RATIONALES[variant % len(_RATIONALES)]
+    template = RATIONALES[variant % len(RATIONALES)]
     return template.format(modality=item.modality, finding=item.gold_text)
 
 
-def target_text(item: Item, variant: int = 0) -> str:
+def target_text(item: Item, variant: int = 0, answer: str | None = None) -> str:
     """The completion that SFT teaches: a rationale in think tags, the gold answer in answer tags.
+
+    That of a `report` item is its reading and its report, as the drawn world's captions have them.
 
     The gold answer of an `mcq` item is its option's text: the parser takes it for the letter, and
     a tiny model learns to name an option long before it learns to look up its letter.
@@ -56,8 +65,12 @@ def target_text(item: Item, variant: int = 0) -> str:
     Arguments:
         item: the item.
         variant: which wording of the rationale.
+        answer: in the answer tags; None: the gold answer as text.
     """
-    return f"<think>{rationale(item, variant)}</think><answer>{item.gold_text}</answer>"
+    if item.answer_format == "report":
+        return f"<think> {item.reading}</think><answer> {item.gold}</answer>"
+    answer = item.gold_text if answer is None else answer
+    return f"<think>{rationale(item, variant)}</think><answer>{answer}</answer>"
 
 
 def prompt_hash(item: Item) -> str:
@@ -69,13 +82,12 @@ def prompt_hash(item: Item) -> str:
     return digest.hexdigest()[:16]
 
 
-def to_dataset(items: Sequence[Item], *, with_targets: bool = False, seed: int = 0) -> Dataset:
+def to_dataset(items: Sequence[Item], targets: Sequence[str] | None = None) -> Dataset:
     """Items as a Hugging Face data set in the form that TRL's trainers read.
 
     Arguments:
         items: what is asked.
-        with_targets: add the `completion` that SFT teaches.
-        seed: of the wording of the rationales.
+        targets: the `completion` that SFT teaches for each.
 
     Returns:
         One row an item: `prompt` (chat messages as text), `images`, what the parser needs to score
@@ -83,9 +95,7 @@ def to_dataset(items: Sequence[Item], *, with_targets: bool = False, seed: int =
         `item_id`.
     """
     import datasets
-    import numpy as np
 
-    variants = np.random.default_rng(seed).integers(len(_RATIONALES), size=len(items))
     columns: dict[str, list] = {
         "item_id": [item.item_id for item in items],
         "images": [list(item.images) for item in items],
@@ -94,13 +104,10 @@ def to_dataset(items: Sequence[Item], *, with_targets: bool = False, seed: int =
         "options": [list(item.options) if item.options else None for item in items],
         "label_set": [list(item.label_set) for item in items],
         "synonyms": [[list(pair) for pair in item.synonyms.items()] for item in items],
-        "answer_format": [item.answer_format for item in items],
+        "answer_format": [reading_of(item) for item in items],
     }
-    if with_targets:
-        columns["completion"] = [
-            [{"role": "assistant", "content": target_text(item, int(variant))}]
-            for item, variant in zip(items, variants, strict=True)
-        ]
+    if targets is not None:
+        columns["completion"] = [[{"role": "assistant", "content": text}] for text in targets]
     turn = {"role": datasets.Value("string"), "content": datasets.Value("string")}
     features = datasets.Features(
         {
@@ -112,7 +119,7 @@ def to_dataset(items: Sequence[Item], *, with_targets: bool = False, seed: int =
             "label_set": datasets.List(datasets.Value("string")),
             "synonyms": datasets.List(datasets.List(datasets.Value("string"))),
             "answer_format": datasets.Value("string"),
-            **({"completion": datasets.List(turn)} if with_targets else {}),
+            **({"completion": datasets.List(turn)} if targets is not None else {}),
         }
     )
     return datasets.Dataset.from_dict(columns, features=features)

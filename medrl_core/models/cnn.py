@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ def lite0_features(images: np.ndarray) -> np.ndarray:
     if side != images.shape[1]:
         pixels = functional.interpolate(pixels, size=(side, side), mode="bilinear")
     with torch.inference_mode():
-        return lite0(side).extract_features(pixels).mean((2, 3)).numpy()
+        return cast(Any, lite0(side)).extract_features(pixels).mean((2, 3)).numpy()
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Recipe:
 
 
 def _network(n_classes: int) -> nn.Module:
-    """torchvision's ResNet-18 with a 3x3 stem, as 7x7 is a quarter of a 28-pixel image."""
+    """The ResNet-18 of torchvision with a 3x3 stem, as 7x7 is a quarter of a 28-pixel image."""
     network = resnet18(num_classes=n_classes)
     network.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=2, padding=1, bias=False)
     return network.to(memory_format=torch.channels_last)
@@ -149,7 +150,8 @@ def train_resnet(
                 if loss < least:
                     least, best = loss, copy.deepcopy(network.state_dict())
     network.load_state_dict(best)
-    last, network.fc = network.fc, nn.Identity()
+    last: Any = network.fc
+    network.fc = nn.Identity()
 
     def head(features: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from medrl_core.data.network import ask_hub
 from medrl_core.errors import UserError
 from medrl_core.models import whole
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, ProcessorMixin
+    from transformers import ProcessorMixin
 
 
-# The file that makes a folder one of a LoRA adapter, and its entry that names the base.
-ADAPTER, _BASE = "adapter_config.json", "base_model_name_or_path"
 # Given with every load. Left to itself, transformers asks whether to run a model's own code, and
 # takes the answer from stdin.
 NO_CODE = {"trust_remote_code": False}
@@ -49,17 +47,16 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
 
     device = device or _device()
     dtype = dtype or _dtype(device)
-    adapter = Path(ref) / ADAPTER
+    adapter = Path(ref) / whole.ADAPTER
     if _is_folder(ref):
         whole.check(Path(ref))
     try:
-        base = json.loads(adapter.read_text())[_BASE] if adapter.is_file() else ref
+        base = whole.base_of(Path(ref)) if adapter.is_file() else ref
         if not _is_folder(base):
             base = ask_hub(base)
         own = ref if adapter.is_file() else base
         processor: ProcessorMixin = AutoProcessor.from_pretrained(own, **NO_CODE)
-        model: PreTrainedModel
-        model, found = AutoModelForImageTextToText.from_pretrained(
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
             base,
             config=_config(base),
             dtype=getattr(torch, dtype),
@@ -67,12 +64,13 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
             output_loading_info=True,
             **NO_CODE,
         )
+        model, found = loaded
         _check_weights(found, all_used=_is_folder(base))
         _check_tokenizer(own, processor.tokenizer)
         if adapter.is_file():
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, ref, is_trainable=not merge)
+            model = cast(Any, PeftModel).from_pretrained(model, ref, is_trainable=not merge)
             model = model.merge_and_unload() if merge else model
     except UserError:
         raise
@@ -189,22 +187,27 @@ def refusal(ref: str, error: Exception) -> UserError:
 
 
 def model_hash(ref: str) -> str:
-    """First 16 hex digits of the SHA-256 over the names and bytes of a folder's weight files.
+    """First 16 hex digits of a hash over all that changes a model's answers (`whole.answer_hash`).
 
     Arguments:
-        ref: a folder; a hub id is named by its commit on the hub, looked up in the local cache.
+        ref: a folder, an adapter's with its base; a hub id is named by its commit on the hub,
+            looked up in the local cache as `load` does.
 
     Raises:
-        UserError: the folder holds no safetensors file.
+        UserError: the folder has no safetensors file, or the cache does not have the model.
     """
     if not _is_folder(ref):
-        from huggingface_hub import scan_cache_dir
+        from huggingface_hub import try_to_load_from_cache
 
-        for repo in scan_cache_dir().repos:
-            if repo.repo_id == ref:
-                return max(repo.revisions, key=lambda r: r.last_modified).commit_hash[:16]
+        kept = try_to_load_from_cache(ref, "config.json") if "/" in ref else None
+        if isinstance(kept, str):
+            return Path(kept).parent.name[:16]
         raise UserError(f"model {ref!r} is neither a folder nor in the hub's cache: load it first")
-    return whole.weights_hash(Path(ref))
+    own = whole.answer_hash(Path(ref))
+    if not (Path(ref) / whole.ADAPTER).is_file():
+        return own
+    base = whole.base_of(Path(ref))
+    return hashlib.sha256(f"{own}{model_hash(base)}".encode()).hexdigest()[:16]
 
 
 def save(model, processor, folder: str | os.PathLike) -> Path:

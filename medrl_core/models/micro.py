@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, trainers
@@ -71,7 +72,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> Qwen2Tokeni
     )
     tokenizer.train_from_iterator(texts, trainer)
     saved = json.loads(tokenizer.to_str())["model"]
-    result = Qwen2Tokenizer(
+    result: Any = cast(Any, Qwen2Tokenizer)(
         vocab=saved["vocab"],
         merges=[tuple(pair) for pair in saved["merges"]],
         unk_token=None,
@@ -103,7 +104,13 @@ def build_processor(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLProcessor:
 
 
 def build_model(
-    tokenizer: Qwen2Tokenizer, *, width: int = 128, depth: int = 4, seed: int = 0
+    tokenizer: Qwen2Tokenizer,
+    *,
+    width: int = 128,
+    depth: int = 4,
+    vision_depth: int | None = None,
+    window: int | None = None,
+    seed: int = 0,
 ) -> Qwen2_5_VLForConditionalGeneration:
     """A Qwen2.5-VL with random weights, of about two million parameters by default.
 
@@ -111,9 +118,12 @@ def build_model(
         tokenizer: gives the vocabulary and the ids of the vision tokens.
         width: hidden size of the vision tower and of the language model; a multiple of 32.
         depth: layers of each.
+        vision_depth: layers of the vision tower, where it has another number.
+        window: pixels a side beyond which no patch of the tower attends; None: no limit.
         seed: of the random weights.
     """
-    token_id = tokenizer.convert_tokens_to_ids
+    layers = depth if vision_depth is None else vision_depth
+    token_id: Any = tokenizer.convert_tokens_to_ids
     heads = width // 32
     config = Qwen2_5_VLConfig(
         text_config={
@@ -136,16 +146,16 @@ def build_model(
             "tie_word_embeddings": True,
         },
         vision_config={
-            "depth": depth,
+            "depth": layers,
             "hidden_size": width,
             "intermediate_size": 2 * width,
             "num_heads": heads,
             "patch_size": PATCH,
             "spatial_merge_size": MERGE,
             "temporal_patch_size": 2,
-            "window_size": SIDE,
+            "window_size": window or SIDE,
             "out_hidden_size": width,
-            "fullatt_block_indexes": list(range(depth)),
+            "fullatt_block_indexes": [] if window else list(range(layers)),
         },
         image_token_id=token_id("<|image_pad|>"),
         video_token_id=token_id("<|video_pad|>"),

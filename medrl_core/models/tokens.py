@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ def encoder(
     Raises:
         NoTower: the model has no vision part, or no class token at this layer.
     """
-    inner = getattr(model, "model", None)  # the outer model of a VLM only passes images on
+    inner: Any = getattr(model, "model", None)  # the outer model of a VLM only passes images on
     merges = hasattr(inner, "get_image_features")
     see = inner.get_image_features if merges else getattr(model, "vision_model", model).forward
     takes = set(inspect.signature(see).parameters)

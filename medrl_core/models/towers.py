@@ -53,7 +53,8 @@ class Tower:
 def _digest(*parts: object) -> str:
     digest = hashlib.sha256()
     for part in parts:
-        content = np.ascontiguousarray(part) if isinstance(part, np.ndarray) else str(part).encode()
+        is_array = isinstance(part, np.ndarray)
+        content = np.ascontiguousarray(part).data if is_array else str(part).encode()
         digest.update(b"\0")
         digest.update(content)
     return digest.hexdigest()[:16]

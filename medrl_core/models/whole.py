@@ -15,6 +15,15 @@ from pathlib import Path
 from medrl_core.errors import UserError
 
 SUMS, CARD = "SHA256SUMS", "card.json"
+# The file that makes a folder one of a LoRA adapter, and its entry that names the base.
+ADAPTER, BASE = "adapter_config.json", "base_model_name_or_path"
+# What a folder has beside the model: cards, sums, and what trainings leave.
+_NO_PART = re.compile(
+    r".*\.md|\..*|SHA256SUMS|card\.json|LICENSE.*|train(er|ing)_.*|optimizer\..*|scheduler\..*|"
+    r"rng_state.*|all_results\.json"
+)
+# Entries that say who wrote a JSON file, and where; no answer depends on them.
+_WRITER = {"transformers_version", "_name_or_path", "name_or_path", BASE}
 _LINE = re.compile(r"(?P<sum>[0-9a-f]{64})  (?P<name>[^/\0]+)")
 _AGAIN = "get or save the model again"
 
@@ -42,6 +51,43 @@ def weights_hash(folder: Path) -> str:
     for path in weights:
         digest.update(f"{path.name}:{file_hash(path)}".encode())
     return digest.hexdigest()[:16]
+
+
+def answer_hash(folder: Path) -> str:
+    """First 16 hex digits of the SHA-256 over all files that change a model's answers.
+
+    That is its weights, and the settings of model, generation, pictures, tokenizer and chat; an
+    adapter's base is not among them.
+
+    Raises: UserError if there are no weights, or a file cannot be read.
+    """
+    digest = hashlib.sha256(weights_hash(folder).encode())
+    for path in sorted([*folder.glob("*"), *folder.glob("additional_chat_templates/*")]):
+        weights = path.suffix == ".safetensors"
+        if path.is_file() and not weights and not _NO_PART.fullmatch(path.name):
+            digest.update(f"{path.relative_to(folder)}:{_setting_hash(path)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _setting_hash(path: Path) -> str:
+    if path.suffix != ".json" or path.name == "tokenizer.json":
+        return file_hash(path)
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is no whole JSON ({error}): {_AGAIN}") from error
+    if isinstance(content, dict):
+        content = {name: value for name, value in content.items() if name not in _WRITER}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def base_of(folder: Path) -> str:
+    """The base that a folder of an adapter names; a UserError says where it names none."""
+    path = folder / ADAPTER
+    try:
+        return json.loads(path.read_bytes())[BASE]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} names no {BASE}: {_AGAIN}") from error
 
 
 def write_sums(folder: Path) -> None:
@@ -92,8 +138,8 @@ def _check_header(path: Path) -> None:
 def _check_sums(folder: Path) -> None:
     sums = folder / SUMS
     lines = sums.read_text(encoding="utf-8", errors="replace").splitlines()
-    entries = [_LINE.fullmatch(line) for line in lines]
-    if not all(entries) or not entries:
+    entries = [found for line in lines if (found := _LINE.fullmatch(line))]
+    if len(entries) < len(lines) or not entries:
         raise UserError(f"{sums} is damaged: {_AGAIN}, or remove it to go on without the check")
     for entry in entries:
         path = folder / entry["name"]

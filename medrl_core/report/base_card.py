@@ -14,7 +14,7 @@ import pandas as pd
 from medrl_core.data.drawn import phantom
 from medrl_core.data.items import ANSWER_FORMATS, build_items
 from medrl_core.files import mend, replace
-from medrl_core.models import hub
+from medrl_core.models import hub, whole
 from medrl_core.report import tables
 from medrl_core.sample.rollouts import RolloutStore
 from medrl_core.sample.sampling import GREEDY, Decoding
@@ -86,7 +86,8 @@ def write(folder: Path, content: dict, measured: pd.DataFrame) -> None:
     exposure = pd.DataFrame(
         [{"data set": name, "images": str(n)} for name, n in content["exposure"].items()]
     )
-    shares = dict.fromkeys(("acc1", "pass16", "floor1", "format_ok"), "percent")
+    columns = ("acc1", "pass16", "floor1", "format_ok")
+    shares: dict[str, tables.Unit] = dict.fromkeys(columns, "percent")
     parts = [
         "---\nlicense: apache-2.0\npipeline_tag: image-text-to-text\n---\n",
         "# medrl micro base\n",
@@ -146,7 +147,7 @@ def make(*, out: str, seed: int = 0) -> None:
             "seed": seed,
             "lessons": len(lessons.captions) + len(lessons.questions),
             "data_sha256": pretrain.data_hash(lessons),
-            "weights": hub.model_hash(str(made)),
+            "weights": whole.weights_hash(made),
             "command": f"medrl pretrain --out {out} --seed {seed}",
         }
         write(made, content, measure(made, Path(work)))

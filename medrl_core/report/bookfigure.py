@@ -7,6 +7,7 @@ import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -20,7 +21,7 @@ WIDTH = 6.0  # inches; at this width the smallest text is 9 pt
 FONT = 10.5  # points
 
 
-def style() -> dict[str, object]:
+def style() -> dict[Any, Any]:
     """The matplotlib settings of every figure, as a dictionary for `mpl.rc_context`."""
     small = ["xtick.labelsize", "ytick.labelsize", "legend.fontsize", "legend.title_fontsize"]
     return {
@@ -63,7 +64,7 @@ class BookFigure(Figure):
 
     def file_bytes(self, ending: str) -> bytes:
         """The figure as "svg" or "png" (150 dots an inch), without a date."""
-        options = {
+        options: dict[str, dict[str, Any]] = {
             "svg": {"metadata": {"Date": None, "Creator": None, "Description": self.alt}},
             "png": {"metadata": {"Software": None}, "dpi": 150},
         }

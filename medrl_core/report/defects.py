@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,7 @@ class Unprompted:
         return getattr(self._processor, name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As the processor's own."""
         return self._processor(*args, **kwargs)
 
     def apply_chat_template(self, *args: Any, **kwargs: Any) -> Any:
@@ -63,8 +64,8 @@ def generation_prompt(
     for one in (Unprompted(processor), processor):
         with tempfile.TemporaryDirectory() as folder:
             frame = evaluate(
-                model, one, items, RolloutStore(folder), k=1, decoding=decoding, seed=seed,
-                model_name="model", model_hash="model",
+                model, cast(Any, one), items, RolloutStore(folder), k=1, decoding=decoding,
+                seed=seed, model_name="model", model_hash="model",
             )  # fmt: skip
         greedy = frame[frame.sample_index < 0]
         found.append(bootstrap_mean(greedy.correct, greedy.image_id, seed=seed))

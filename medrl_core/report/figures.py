@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import fill
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -62,7 +63,7 @@ def _panels(names: list, height: float, columns: int = 2) -> tuple[BookFigure, l
 
 def _legend(fig: BookFigure, axes: list[Axes]) -> None:
     """One legend over all panels, each label once."""
-    entries: dict[str, object] = {}
+    entries: dict[str, Any] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
@@ -118,7 +119,7 @@ def curves(
                     rows[x], rows.low, rows.high, color=colour[one], alpha=0.18, linewidth=0
                 )
                 if acc is not None:
-                    for greedy in _rows(acc, wanted).itertuples():
+                    for greedy in cast(Any, _rows(acc, wanted)).itertuples():
                         ax.axhline(greedy.value, color=colour[one], linestyle=":")
                         ax.plot([], [], color=GREY, linestyle=":", label="Acc@1 (greedy)")
             if floor is not None:

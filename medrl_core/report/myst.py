@@ -76,7 +76,7 @@ def narrow(frame: pd.DataFrame) -> pd.DataFrame:
 
 def pipe(
     frame: pd.DataFrame,
-    units: dict[str, str] | None = None,
+    units: dict[str, tables.Unit] | None = None,
     headers: dict[str, str] | None = None,
 ) -> str:
     """Return a pipe table; numbers without a unit get three digits."""

@@ -19,8 +19,8 @@ from medrl_core.refusal import first
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
+    from medrl_core.report.bookfigure import BookFigure
     from medrl_core.score.intervals import Estimate
 
 SCHEMA = 1
@@ -139,7 +139,9 @@ class Results:
         """Keep a table, one record a row."""
         self._content["tables"][name] = _plain(frame.to_dict("records"))
 
-    def figure(self, fig: Figure, name: str, table: pd.DataFrame, *, alt: str) -> Figure:
+    def figure(
+        self, fig: BookFigure, name: str, table: pd.DataFrame, *, alt: str
+    ) -> BookFigure:
         """Save a figure with its numbers and its alt text; returns it, so that a cell shows it."""
         from medrl_core.report import figures
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, cast
 
 import pandas as pd
 
@@ -72,8 +72,8 @@ def with_intervals(
         name: name of the new column, put last.
     """
     text = [
-        interval(*ends, unit)
-        for ends in table[["value", "low", "high"]].itertuples(index=False, name=None)
+        interval(value, low, high, unit)
+        for value, low, high in table[["value", "low", "high"]].itertuples(index=False, name=None)
     ]
     return table.drop(columns=["value", "low", "high"]).assign(**{name: text})
 
@@ -140,7 +140,7 @@ def csv(table: pd.DataFrame, **options: str | bool) -> str:
         return value
 
     table = table.rename(columns=plain).map(plain)
-    return table.to_csv(index=False, lineterminator="\n", **options)
+    return cast(Any, table).to_csv(index=False, lineterminator="\n", **options)
 
 
 def markdown(
@@ -175,7 +175,7 @@ def markdown(
                 number(one, units[name]) if name in units else one if name in ours else cell(one)
                 for one in column
             ]
-            for name, column in table.items()
+            for name, column in cast(Any, table).items()
         }
     )
     numeric = [name in units or name == "value" for name in table.columns]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import messages
 from medrl_core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
 
 # Prompts and pixels held in memory at once.
 ITEMS_ENCODED = 512
@@ -63,7 +67,9 @@ def _joined(parts: list) -> tuple[list[int], Inputs]:
     return [i for found, _ in parts for i in found], inputs
 
 
-def _planned(processor, asked: Asked, fit: Callable[[int], int]) -> Iterator:
+def _planned(
+    processor, asked: Asked, fit: Callable[[int], int], most_tokens: int | None
+) -> Iterator:
     like: dict[tuple, list[int]] = {}
     for i, ids in enumerate(processor.tokenizer([prompt for prompt, _ in asked])["input_ids"]):
         like.setdefault((len(ids), *(image.size for image in asked[i][1].images)), []).append(i)
@@ -72,6 +78,7 @@ def _planned(processor, asked: Asked, fit: Callable[[int], int]) -> Iterator:
         most = fit(length)
         for start in range(0, len(indices), most):
             for part in _parts(processor, asked, indices[start : start + most], fit):
+                _check_length(asked[part[0][0]][1], part[1]["input_ids"].shape[1], most_tokens)
                 shapes = tuple(sorted((name, x.shape[1:]) for name, x in part[1].items()))
                 equal.setdefault(shapes, []).append(part)
     # Images of many sizes make many parts; they are joined as far as a batch goes.
@@ -98,11 +105,40 @@ def _prompt(processor, item: Item) -> str:
         ) from error
 
 
+def room_for_prompt(model, max_new_tokens: int) -> int | None:
+    """Tokens that a question may have beside its answer; None where the model names no limit."""
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return None if context is None else context - max_new_tokens
+
+
+def check_lengths(processor, items: Sequence[Item], most_tokens: int | None) -> None:
+    """Refuse questions whose text alone is too long, before any is sampled.
+
+    Pictures are not encoded here; `batches` counts their tokens too, for ITEMS_ENCODED items
+    before it gives the first batch.
+
+    Raises: UserError with the number of tokens and the limit.
+    """
+    if most_tokens is not None and items:
+        texts = processor.tokenizer([_prompt(processor, item) for item in items])["input_ids"]
+        for item, ids in zip(items, texts, strict=True):
+            _check_length(item, len(ids), most_tokens)
+
+
+def _check_length(item: Item, length: int, most_tokens: int | None) -> None:
+    if most_tokens is not None and length > most_tokens:
+        raise UserError(
+            f"item {item.item_id} has {length} tokens; the model's context leaves {most_tokens} "
+            "beside max_new_tokens: lower max_new_tokens, make its pictures smaller or leave it out"
+        )
+
+
 def batches(
-    processor,
+    processor: ProcessorMixin,
     items: Sequence[Item],
     fit: Callable[[int], int],
     wanted: Sequence[bool] | None = None,
+    most_tokens: int | None = None,
 ) -> Iterator[tuple[list[int], Inputs]]:
     """Indices of items and their inputs, of equal prompt length: no row needs padding.
 
@@ -112,12 +148,14 @@ def batches(
         fit: number of items that a batch may hold, given the tokens of a prompt.
         wanted: which items to give (None: all). Those left out have their place in the plan, so a
             batch of which none or all is wanted is the same whatever the others are.
+        most_tokens: that a question may have, pictures included (None: no limit).
 
     Raises:
-        UserError: the processor refuses an item, or the model's chat template is refused.
+        UserError: the processor refuses an item, the model's chat template is refused, or an item
+            has more tokens than that.
     """
     asked = [(_prompt(processor, item), item) for item in items]
-    for indices, inputs in _planned(processor, asked, fit):
+    for indices, inputs in _planned(processor, asked, fit, most_tokens):
         left = [i for i in indices if wanted is None or wanted[i]]
         if len(left) == len(indices):
             yield indices, inputs

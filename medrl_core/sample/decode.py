@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 import torch
@@ -19,6 +20,9 @@ from transformers.cache_utils import (
     DynamicLayer,
     DynamicSlidingWindowLayer,
 )
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 ATTENTION = "medrl_shared_prefix"
 # Tokens by which the room for new keys and values grows.
@@ -73,7 +77,12 @@ class _SharedLayer(CacheLayerMixin):
     their attention function untouched, and ours (`_attend`) reads both parts from it.
     """
 
-    def __init__(self, prefix: DynamicLayer, cache: _SharedCache):
+    keys: Any  # None until the first token
+    values: Any
+    prefix_keys: torch.Tensor
+    prefix_values: torch.Tensor
+
+    def __init__(self, prefix: Any, cache: _SharedCache):
         super().__init__()
         self.prefix_keys, self.prefix_values, self.cache = prefix.keys, prefix.values, cache
         self.length = 0
@@ -115,9 +124,11 @@ class _SharedCache(Cache):
     """A cache made from the one that holds the prompts; its rows are histories sorted by item."""
 
     def __init__(self, prompts: Cache):
-        super().__init__(layers=[_SharedLayer(layer, self) for layer in prompts.layers])
-        n = len(prompts.layers[0].keys)
-        self.item = torch.arange(n, device=prompts.layers[0].keys.device)
+        layers: list[Any] = [_SharedLayer(layer, self) for layer in cast(Any, prompts.layers)]
+        super().__init__(layers=layers)
+        prefix = layers[0].prefix_keys
+        n = len(prefix)
+        self.item = torch.arange(n, device=prefix.device)
         self.groups = Groups(self.item, n)
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
@@ -125,10 +136,11 @@ class _SharedCache(Cache):
         super().batch_select_indices(indices)
         self.item = self.item[indices]
         used, item = self.item.unique(return_inverse=True)
-        n = len(self.layers[0].prefix_keys)
+        layers = cast(list[_SharedLayer], self.layers)
+        n = len(layers[0].prefix_keys)
         if 2 * len(used) <= n:
             self.item, n = item, len(used)
-            for layer in self.layers:
+            for layer in layers:
                 layer.prefix_keys = layer.prefix_keys[used]
                 layer.prefix_values = layer.prefix_values[used]
         self.groups = Groups(self.item, n)
@@ -205,7 +217,7 @@ def _attention(model, name: str | None) -> Iterator[None]:
         config._attn_implementation = before
 
 
-def items_that_fit(model, length: int, copies: int, new_tokens: int) -> int:
+def items_that_fit(model: PreTrainedModel, length: int, copies: int, new_tokens: int) -> int:
     """Items whose completions fit into a share of the free memory, by the size of keys and values.
 
     Arguments:
@@ -230,12 +242,12 @@ def items_that_fit(model, length: int, copies: int, new_tokens: int) -> int:
 
 
 def complete(
-    model,
+    model: PreTrainedModel,
     inputs: dict[str, torch.Tensor],
     *,
     copies: int,
     max_new_tokens: int,
-    choose: Callable,
+    choose: Callable[..., tuple[torch.Tensor, torch.Tensor]],
     eos_ids: Collection[int],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Encode prompts once and continue each several times.
@@ -254,15 +266,15 @@ def complete(
     """
     items, length = inputs["input_ids"].shape
     completions, most, device = items * copies, max_new_tokens, inputs["input_ids"].device
-    backbone = getattr(model, "model", model)
+    backbone: Any = getattr(model, "model", model)
     if hasattr(backbone, "rope_deltas"):
         backbone.rope_deltas = None  # of the batch before, which a prompt without images would take
     output = model(**inputs, use_cache=True, logits_to_keep=1)
     cache = output.past_key_values
     position = torch.full((items,), length, device=device)
     # Qwen's models count an image's tokens as fewer positions; what follows has all three equal.
-    if getattr(backbone, "rope_deltas", None) is not None:
-        position = position + backbone.rope_deltas.flatten()
+    if (deltas := getattr(backbone, "rope_deltas", None)) is not None:
+        position = position + deltas.flatten()
     shared = shares_prefix(model, cache, length + most)
     if shared:
         cache = _SharedCache(cache)

@@ -2,6 +2,7 @@
 
 While sampling runs, rows land in `rollouts/part-00000.parquet` and so on; `compact()` joins the
 parts to one sorted `rollouts.parquet`. A killed run reads `keys()` and samples what is missing.
+Rows that are not asked for now wait in `aside.parquet`: nothing but a store reads it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -48,6 +50,7 @@ Key = tuple[str, str, str, str, int]
 
 _PART = re.compile(r"part-\d{5,}\.parquet")
 _JOINED = "joined.parquet"
+_ASIDE = "aside.parquet"
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:
@@ -126,6 +129,7 @@ def read_as(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
     if missing:
         raise UserError(f"{path} is no rollout file: columns {missing} are missing; make it again")
     try:
+        _check_booleans(table, schema)
         table = table.select(schema.names).cast(schema)
     except (pa.ArrowException, ValueError) as error:
         raise UserError(
@@ -133,6 +137,15 @@ def read_as(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
         ) from error
     _check_nulls(table, str(path))
     return table
+
+
+def _check_booleans(table: pa.Table, schema: pa.Schema) -> None:
+    """Refuse numbers but 0 and 1 for a boolean: Arrow would take 0.5 for true."""
+    for field in schema:
+        if pa.types.is_boolean(field.type) and not pa.types.is_boolean(table[field.name].type):
+            odd = set(table[field.name].to_pylist()) - {0, 1, None}
+            if odd:
+                raise ValueError(f"{field.name} has {str(odd.pop())[:40]}, neither true nor false")
 
 
 def _part_number(path: Path) -> int:
@@ -169,6 +182,7 @@ def _write(table: pa.Table, path: Path) -> None:
 def _frame(table: pa.Table, where: Path) -> pd.DataFrame:
     """Turn a table to pandas in one order, whatever the order in which rows were sampled."""
     frame = table.to_pandas()
+    _check_values(frame, where)
     repeated = frame.duplicated(list(KEY))
     if repeated.any():
         key = frame.loc[repeated, list(KEY)].iloc[0].to_dict()
@@ -176,13 +190,41 @@ def _frame(table: pa.Table, where: Path) -> pd.DataFrame:
     return frame.sort_values(list(KEY), kind="stable", ignore_index=True)
 
 
+def _check_values(frame: pd.DataFrame, where: Path) -> None:
+    """Refuse values that no sampling gives, and from which scores would be made all the same."""
+    many = frame.answer_format.eq("mcq")
+    odd = {
+        "sample_index below -1": frame.sample_index < -1,
+        "n_options below 0": frame.n_options < 0,
+        "n_options below 2 for multiple choice": many & (frame.n_options < 2),
+        "a gold that is no letter": many & ~frame.gold.str.fullmatch("[A-Z]"),
+        "n_tokens below 0": frame.n_tokens < 0,
+        "neither stop nor length as finish_reason": ~frame.finish_reason.isin(["stop", "length"]),
+    }
+    for what, rows in odd.items():
+        if rows.any():
+            item = frame.item_id[rows].iloc[0]
+            raise UserError(f"{where}: item {item} has {what} ({rows.sum()} rows); sample it again")
+
+
+def _check_items(frame: pd.DataFrame, where: Path) -> None:
+    """Refuse two gold answers, or two prompts, of one item: they would be pooled as one."""
+    for column in ("gold", "n_options", "prompt_hash"):
+        several = frame.groupby("item_id")[column].nunique()
+        if (several > 1).any():
+            raise UserError(
+                f"{where}: item {several.idxmax()} has {several.max()} values of {column}; "
+                "evaluate one wording and one gold answer an item, in a folder each"
+            )
+
+
 def read(path: str | Path) -> pd.DataFrame:
     """Read the rollouts of a Parquet file or of a run folder.
 
     Arguments: `path` a .parquet file, or a folder with rollouts.parquet or rollouts/part-*.parquet.
     Returns: a DataFrame with COLUMNS, sorted by KEY.
-    Raises: UserError naming the file when it is missing, truncated, of another layout, or holds a
-    key twice.
+    Raises: UserError naming the file when it is missing, truncated, of another layout, has a key
+    twice, a value that no sampling gives, or two gold answers or prompts of one item.
     """
     path = Path(path)
     if not path.exists():
@@ -190,7 +232,22 @@ def read(path: str | Path) -> pd.DataFrame:
     files = _files(path) if path.is_dir() else [path]
     if not files:
         raise UserError(f"the folder {path} holds no rollouts; run `medrl evaluate --out {path}`")
-    return _frame(pa.concat_tables([read_as(file) for file in files]), path)
+    frame = _frame(pa.concat_tables([read_as(file) for file in files]), path)
+    _check_items(frame, path)
+    return frame
+
+
+def _listed(table: pa.Table) -> list[Key]:
+    return list(zip(*(table[name].to_pylist() for name in KEY), strict=True))
+
+
+def _keys(table: pa.Table) -> set[Key]:
+    return set(_listed(table))
+
+
+def _as_table(frame: pd.DataFrame) -> pa.Table:
+    table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
+    return table.replace_schema_metadata(None)
 
 
 class RolloutStore:
@@ -207,10 +264,17 @@ class RolloutStore:
         self._seen: set[Key] = set()
         for file in _files(self.folder):
             self._seen |= self._new_keys(read_as(file))
+        self._seen |= _keys(self._aside())
+        # Whoever sampled these judged them by the items and the reader of that day.
+        self.found = frozenset(self._seen)
+
+    def _aside(self) -> pa.Table:
+        path = self.folder / _ASIDE
+        return read_as(path) if path.is_file() else SCHEMA.empty_table()
 
     def _new_keys(self, table: pa.Table) -> set[Key]:
         new: set[Key] = set()
-        for key in zip(*(table[name].to_pylist() for name in KEY), strict=True):
+        for key in _listed(table):
             if key in self._seen or key in new:
                 raise UserError(
                     f"rollout {dict(zip(KEY, key, strict=True))} in {self.folder} comes twice; "
@@ -240,20 +304,36 @@ class RolloutStore:
         self._seen |= new
 
     def frame(self) -> pd.DataFrame:
-        """Give all rows as `read` does; without rows, an empty frame with COLUMNS."""
-        tables = [read_as(file) for file in _files(self.folder)]
-        return _frame(pa.concat_tables([SCHEMA.empty_table(), *tables]), self.folder)
+        """Give all rows as `read` does, those aside too; without rows, an empty frame."""
+        table = pa.concat_tables([SCHEMA.empty_table(), *map(read_as, _files(self.folder))])
+        aside, here = self._aside(), _keys(table)
+        if aside.num_rows:  # a kill while rows were put aside may have left them in both
+            away = [key not in here for key in _listed(aside)]
+            table = pa.concat_tables([table, aside.filter(pa.array(away))])
+        return _frame(table, self.folder)
 
-    def compact(self) -> Path:
+    def compact(
+        self, asked: Collection[tuple[str, str]] | None = None, frame: pd.DataFrame | None = None
+    ) -> Path:
         """Join all rows to one rollouts.parquet, sorted by KEY, and return its path.
 
         The rows do not depend on how they were split into parts. A kill at any moment loses and
         doubles nothing: once the joined file is whole it alone counts, and the next store on the
         folder finishes the move.
+
+        Arguments: `asked` pairs of item_id and prompt_hash; rows of others are put aside, where the
+        store finds them again. None: nothing is aside. `frame` rows in place of those stored.
         """
         (self.folder / "rollouts").mkdir(exist_ok=True)
-        table = pa.Table.from_pandas(self.frame(), schema=SCHEMA, preserve_index=False)
-        _write(table.replace_schema_metadata(None), self.folder / "rollouts" / _JOINED)
+        frame = self.frame() if frame is None else frame
+        pairs = pd.Series(list(zip(frame.item_id, frame.prompt_hash, strict=True)), dtype=object)
+        kept = pairs.isin(set(asked)) if asked is not None else pd.Series(True, frame.index)
+        aside = self.folder / _ASIDE
+        if not kept.all():
+            _write(_as_table(frame[~kept.to_numpy()]), aside)
+        _write(_as_table(frame[kept.to_numpy()]), self.folder / "rollouts" / _JOINED)
+        if kept.all():
+            aside.unlink(missing_ok=True)
         self._finish_compacting()
         return self.folder / "rollouts.parquet"
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -20,55 +19,15 @@ from transformers import (
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import prompt_hash
 from medrl_core.errors import UserError
-from medrl_core.sample.batches import ITEMS_ENCODED, ROWS, batches
+from medrl_core.sample.batches import ITEMS_ENCODED, ROWS, batches, check_lengths, room_for_prompt
+from medrl_core.sample.completions import GREEDY, Completion, Decoding
 from medrl_core.sample.decode import Groups, complete, items_that_fit
 
-GREEDY = -1
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
 
 
-@dataclass(frozen=True)
-class Decoding:
-    """How completions are drawn.
-
-    Arguments:
-        temperature: softmax temperature of the sampled completions, above 0.
-        top_p: nucleus mass kept, in (0, 1].
-        top_k: most likely tokens kept; 0 keeps all.
-        max_new_tokens: longest completion in tokens.
-    """
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    max_new_tokens: int = 40
-
-    def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise UserError(f"temperature {self.temperature}: must be above 0 (greedy is separate)")
-        if not 0 < self.top_p <= 1:
-            raise UserError(f"top_p {self.top_p}: must be above 0 and at most 1")
-        if self.top_k < 0 or self.max_new_tokens < 1:
-            raise UserError("top_k must be 0 or more and max_new_tokens 1 or more")
-
-    @property
-    def name(self) -> str:
-        """The text that names this decoding in a rollout's key."""
-        return f"temperature={self.temperature:g},top_p={self.top_p:g},top_k={self.top_k}"
-
-
-class Completion(NamedTuple):
-    """A completion before it is read: of which item and sample, and how it ended."""
-
-    item: Item
-    prompt_hash: str
-    sample_index: int
-    text: str
-    n_tokens: int
-    ended: bool
-    logprob: float | None
-
-
-def _uniforms(seed: int, item_id: str, sample_index: int, n: int) -> np.ndarray:
+def uniforms(seed: int, item_id: str, sample_index: int, n: int) -> np.ndarray:
     """The random numbers of one completion; they depend on nothing but its key."""
     key = hashlib.sha256(f"{seed}|{item_id}|{sample_index}".encode()).digest()
     philox = np.random.Philox(key=int.from_bytes(key[:16], "little"))
@@ -91,6 +50,7 @@ class Chooser:
 
     def __init__(self, decoding: Decoding, uniforms: torch.Tensor, greedy: torch.Tensor):
         self.uniforms, self.greedy = uniforms, greedy
+        self.temperature = decoding.temperature
         self.warpers = LogitsProcessorList([TemperatureLogitsWarper(float(decoding.temperature))])
         if decoding.top_k:
             self.warpers.append(TopKLogitsWarper(decoding.top_k))
@@ -110,7 +70,12 @@ class Chooser:
             Tokens (n,) and their log-probabilities (n,) at temperature 1, nothing cut off.
         """
         scores = scores.float()
-        cumulative = self.warpers(None, scores).softmax(-1).cumsum(-1)
+        cumulative = self.warpers(cast(Any, None), scores).softmax(-1).cumsum(-1)
+        if not torch.isfinite(cumulative[:, -1]).all():
+            raise UserError(
+                f"the model's scores are not finite at temperature {self.temperature:g}: its "
+                "weights are damaged or overflow their type, or the temperature is too small"
+            )
         groups = Groups(history, len(scores))
         point = groups.padded(self.uniforms[completion, step]) * cumulative[:, -1:]
         drawn = groups.flat(torch.searchsorted(cumulative, point, right=True))
@@ -132,7 +97,8 @@ class _Chooser(LogitsProcessor):
         return torch.full_like(scores, -torch.inf).scatter_(-1, chosen[:, None], 0.0)
 
 
-def _eos_ids(model, tokenizer) -> list[int]:
+def eos_ids(model, tokenizer) -> list[int]:
+    """Tokens that end a completion: the model's own, and the tokenizer's."""
     ids = model.generation_config.eos_token_id
     ids = ids if isinstance(ids, list) else [ids]
     return sorted({i for i in [*ids, tokenizer.eos_token_id] if i is not None})
@@ -140,7 +106,7 @@ def _eos_ids(model, tokenizer) -> list[int]:
 
 def _generate(model, tokenizer, inputs, copies: int, decoding: Decoding, uniforms, greedy):
     """Tokens, log-probabilities and end tokens of `copies` completions of each prompt."""
-    eos_ids = _eos_ids(model, tokenizer)
+    ends = eos_ids(model, tokenizer)
     chooser = Chooser(
         decoding,
         torch.as_tensor(uniforms, dtype=torch.float32, device=model.device),
@@ -152,15 +118,15 @@ def _generate(model, tokenizer, inputs, copies: int, decoding: Decoding, uniform
         copies=copies,
         max_new_tokens=decoding.max_new_tokens,
         choose=chooser.choose,
-        eos_ids=eos_ids,
+        eos_ids=ends,
     )
-    return tokens.cpu(), logprobs.tolist(), set(eos_ids)
+    return tokens.cpu(), logprobs.tolist(), set(ends)
 
 
 @torch.inference_mode()
 def sample(
-    model,
-    processor,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
     items: Sequence[Item],
     *,
     k: int,
@@ -169,7 +135,7 @@ def sample(
     seed: int = 0,
     model_hash: str = "",
     rows_per_batch: int = ROWS,
-    done: Collection[tuple] = (),
+    done: Collection[tuple[str, str, str, str, int]] = (),
 ) -> Iterator[list[Completion]]:
     """Draw K completions of each item, and the greedy one in the same pass.
 
@@ -184,7 +150,7 @@ def sample(
             floating-point differences of batched matrix products.
         model_hash: of the model's weights; part of a rollout's key.
         rows_per_batch: most completions decoded at once; fewer where free memory is short.
-        done: keys (see `rollouts.key`) that are there already; an item whose keys are all there
+        done: keys (see `rollouts.KEY`) that are there already; an item whose keys are all there
             is not sampled again.
 
     Returns:
@@ -197,6 +163,9 @@ def sample(
     done = set(done)
     wanted = wanted_items(items, hashes, decoding, indices, model_hash, done)
 
+    most_tokens = room_for_prompt(model, decoding.max_new_tokens)
+    check_lengths(processor, items, most_tokens)
+
     def fit(length: int) -> int:
         in_memory = items_that_fit(model, length, len(indices), decoding.max_new_tokens)
         return max(1, min(rows_per_batch // len(indices), in_memory))
@@ -208,16 +177,18 @@ def sample(
         chunk = list(zip(items[part], hashes[part], strict=True))
         if not indices or not any(wanted[part]):
             continue
-        for batch, inputs in batches(processor, items[part], fit, wanted[part]):
+        for batch, inputs in batches(
+            processor, items[part], fit, wanted[part], most_tokens
+        ):
             inputs = {name: x.to(model.device) for name, x in inputs.items()}
             asked = [(*chunk[i], index) for i in batch for index in indices]
-            uniforms = np.stack(
-                [_uniforms(seed, item.item_id, index, decoding.max_new_tokens)
+            drawn = np.stack(
+                [uniforms(seed, item.item_id, index, decoding.max_new_tokens)
                  for item, _, index in asked]
             )
             is_greedy = np.array([index == GREEDY for *_, index in asked])
             tokens, logprobs, eos = _generate(
-                model, processor.tokenizer, inputs, len(indices), decoding, uniforms, is_greedy
+                model, processor.tokenizer, inputs, len(indices), decoding, drawn, is_greedy
             )
             tokens = tokens.tolist()
             ends = [next((i for i, t in enumerate(ids) if t in eos), None) for ids in tokens]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, cast
 
 import pandas as pd
 
@@ -130,7 +130,8 @@ def decide(
         needed = [more_items(support, tau_support)]
         if support.value >= tau_support:  # a weak one is a bridge, whatever the gap is
             needed.append(more_items(gap, delta_gap))
-        more = None if None in needed else max(needed)
+        known = [one for one in needed if one is not None]
+        more = max(known) if len(known) == len(needed) else None
         why = f"{why}; {_outlook(more)}"
     return Decision(action, f"{why}.", tau_support, delta_gap, more)
 
@@ -192,19 +193,20 @@ def diagnose(
 ) -> pd.DataFrame:
     """Decide for each scope of a scored model, by our rule and by the paper's.
 
-    Arguments: `scores` as `score.score` gives them; `k` one of its K; the thresholds; `strict` also
-    asks for FEWEST_IMAGES images, and that an action is right above the floor of label frequencies
-    as well. Where the scores have no uniform floor, that one alone counts. `rival` "Pass@1" takes
-    the place of Acc@1 where there are no greedy answers.
+    Arguments: `scores` as `statistics.score` gives them; `k` one of its K; the thresholds; `strict`
+    also asks for FEWEST_IMAGES images, and that an action is right above the floor of label
+    frequencies as well. Where the scores have no uniform floor, that one alone counts. `rival`
+    "Pass@1" takes the place of Acc@1 where there are no greedy answers.
     Returns: rows DIAGNOSIS: both decisions with their reasons, and what they rest on.
     Raises: UserError when the scores lack that K or greedy answers.
     """
     wanted = {"pass@k": k, "excess_support@k": k, "label_excess@k": k}
     first, of_gap = ("acc@1", "gap@k") if rival == "Acc@1" else ("pass@k", "gap_to_pass@1")
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for (scope, name), part in scores.groupby(["scope", "name"], sort=False):
-        found, images = {}, int(part.n_images.min()) if strict else None
-        for row in part.itertuples():
+        found: dict[str, Estimate] = {}
+        images = int(part.n_images.min()) if strict else None
+        for row in cast(Any, part).itertuples():
             estimate = Estimate(row.value, row.low, row.high, row.n_items)
             if wanted.get(row.metric) == row.k:
                 found[row.metric] = estimate
@@ -221,10 +223,10 @@ def diagnose(
                 f"the scores of {name} lack {missing} at K = {k}; "
                 "sample K completions and a greedy one for each item"
             )
-        limits = {"tau_support": tau_support, "delta_gap": delta_gap}
+        limits: dict[str, Any] = {"tau_support": tau_support, "delta_gap": delta_gap}
         support, gap = found["excess_support@k"], found["gap@k"]
         raw = found["pass@k"].value, found["acc@1"].value
-        more = {"images": images, "rival": rival}
+        more: dict[str, Any] = {"images": images, "rival": rival}
         ours = decide(support, gap, **more, **limits)
         if strict and by_label is not None:
             ours = _above_both(ours, decide(by_label, gap, **more, **limits), by_label)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ CROSSING_COLUMNS = ["scope", "name", "k", "low", "high", "share", "n_items"]
 def k_to_reach(scores: pd.DataFrame, level: float) -> pd.DataFrame:
     """Give the smallest scored K whose Pass@K reaches a level: the sampling efficiency.
 
-    Arguments: `scores` rows of `score.score`; `level` in (0, 1].
+    Arguments: `scores` rows of `statistics.score`; `level` in (0, 1].
     Returns: rows SCORE_COLUMNS with metric k_to@<level>, k 0 and a K as value, low and high; nan
     where no scored K reaches it. Each draw's curve rises with K, so the ends are the K at which
     the upper and the lower end of Pass@K reach the level.
@@ -31,7 +32,7 @@ def k_to_reach(scores: pd.DataFrame, level: float) -> pd.DataFrame:
     def first(part: pd.DataFrame, column: str) -> float:
         return part.k[part[column] >= level - LEVEL_TOLERANCE].min()
 
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for (scope, name), part in scores[scores.metric == "pass@k"].groupby(["scope", "name"]):
         ends = [first(part, column) for column in ("value", "high", "low")]
         sizes = part[["n_items", "n_images"]].iloc[0]
@@ -57,12 +58,12 @@ def first_on_the_other_side(
 def crossings(frame_a: pd.DataFrame, frame_b: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Find the K at which Pass@K of two models changes sides, overall, a data set, and a modality.
 
-    Arguments: `frame_a`, `frame_b` as for `score.compare`; `seed` of the bootstrap over images.
+    Arguments: `frame_a`, `frame_b` as for `statistics.compare`; `seed` of the bootstrap.
     Returns: CROSSING_COLUMNS; `k` the first K at which the other model is ahead (the curves cross
     between the scored K before it and this one), nan where the curves do not cross; `low` and
     `high` the 95% interval over the draws that cross the same way, and `share` of the draws that
     do.
-    Raises: UserError as `score.matched`.
+    Raises: UserError as `statistics.matched`.
     """
     a, b, _ = matched(frame_a, frame_b)
     sampled = (a.n > 0) & (b.n > 0)
@@ -70,7 +71,7 @@ def crossings(frame_a: pd.DataFrame, frame_b: pd.DataFrame, seed: int = 0) -> pd
     if a.empty:
         return pd.DataFrame(columns=CROSSING_COLUMNS)
     ks = all_ks(pd.concat([a, b]))
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for scope, name, part in scopes(a):
         curves = [
             pass_at_k(items.n.to_numpy()[:, None], items.c.to_numpy()[:, None], ks)

@@ -10,9 +10,11 @@ averaged item by item first.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from medrl_core.errors import UserError
 from medrl_core.score.intervals import (
@@ -40,13 +42,13 @@ def item_values(frame: pd.DataFrame, k: int) -> pd.DataFrame:
     Returns:
         One row an item: item_id, image_id, dataset, split, and one column for each of `METRICS`.
         Excess support is nan where the floor is 1, and an item without options or label set has
-        floor 0, as in `score.score`.
+        floor 0, as in `statistics.score`.
 
     Raises:
         UserError: no rollouts, fewer than k samples of an item, or models that did not answer the
             same items of a data set, so that a mean over them would mix models.
     """
-    tables = []
+    tables: list[pd.DataFrame] = []
     # By name as well as weights: two seeds that learned nothing have equal weights and both count.
     for _, part in frame.groupby(["model", "model_hash"], sort=True):
         items = per_item(part).reset_index()
@@ -108,7 +110,7 @@ def by_dataset(table: pd.DataFrame, *, column: str = "value", seed: int = 0) -> 
     Returns:
         Columns dataset, value, low, high, n.
     """
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for name, part in table.groupby("dataset", sort=False):
         value = float(part[column].mean())
         low, high = interval(_drawn(part, column, seed), value=value)
@@ -127,7 +129,8 @@ def _draws(table: pd.DataFrame, column: str, seed: int) -> tuple[float, np.ndarr
     """Mean over data sets, its (D,) bootstrap draws, and the number of items."""
     if table.empty:
         return float("nan"), np.full(DRAWS, np.nan), 0
-    means, drawn = [], []
+    means: list[float] = []
+    drawn: list[NDArray[np.float64]] = []
     for index, (_, part) in enumerate(table.groupby("dataset", sort=True)):
         means.append(part[column].mean())
         drawn.append(_drawn(part, column, seed + index))
@@ -188,9 +191,9 @@ def slope(
         return Estimate(float("nan"), float("nan"), float("nan"), len(table))
     spread = at - at.mean()
     weights = spread / (spread**2).sum()
-    means, drawn = [], []
-    for index, name in enumerate(names):
-        part = table[table.dataset == name]
+    means: list[float] = []
+    drawn: list[NDArray[np.float64]] = []
+    for index, (_, part) in enumerate(table.groupby("dataset", sort=True)):
         means.append(part[column].mean())
         drawn.append(_drawn(part, column, seed + index))
     value = float(weights @ np.array(means))
@@ -213,7 +216,8 @@ def support_gain(after: pd.DataFrame, before: pd.DataFrame, *, seed: int = 0) ->
     column = "excess_support@k"
     keys = ["item_id", "image_id", "dataset"]
     both = after.merge(before, on=keys, suffixes=("", "_before"))
-    means, drawn = [], []
+    means: list[float] = []
+    drawn: list[NDArray[np.float64]] = []
     for index, (_, part) in enumerate(both.groupby("dataset", sort=True)):
         values = part[[column, f"{column}_before"]].to_numpy()
         after_end, before_end = ends(values[:, :1], DIFFERENCE), ends(values[:, 1:], DIFFERENCE)

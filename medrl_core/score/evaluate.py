@@ -7,23 +7,31 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from medrl_core.data.items import Item
-from medrl_core.data.prompts import prompt_hash
-from medrl_core.errors import UserError
-from medrl_core.sample.rollouts import RolloutStore
-from medrl_core.sample.sampling import GREEDY, Completion, Decoding, sample
+from medrl_core.data.prompts import prompt_hash, reading_of
+from medrl_core.errors import UserError, first_three
+from medrl_core.sample.completions import GREEDY, Completion, Decoding
+from medrl_core.sample.rollouts import KEY, RolloutStore
 from medrl_core.score.parsing import Parsed, is_correct, parse
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
 
 EVERY_SECONDS = 5.0
 
 
 def evaluate(
-    model,
-    processor,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
     items: Sequence[Item],
     store: RolloutStore,
     *,
@@ -33,7 +41,10 @@ def evaluate(
     model_name: str,
     model_hash: str,
 ) -> pd.DataFrame:
-    """Sample what the store does not hold yet, and return the rows that were asked for.
+    """Sample what the store does not have yet, and return the rows that were asked for.
+
+    What was sampled before is used, what was judged is not: its texts are read again against the
+    items given now.
 
     Arguments:
         model: an image-text-to-text model in evaluation mode.
@@ -51,10 +62,19 @@ def evaluate(
         the greedy one and the first k samples of each item.
 
     Raises:
-        UserError: the store holds completions of these items with another seed or token limit.
+        UserError: two items have one id, or the store has completions of these items with another
+            seed or token limit.
     """
+    from medrl_core.sample.sampling import sample  # needs torch; reading answers does not
+
     decoding = decoding or Decoding()
-    prompts = {(item.item_id, prompt_hash(item)) for item in items}
+    doubled = [name for name, n in Counter(item.item_id for item in items).items() if n > 1]
+    if doubled:
+        raise UserError(
+            f"{len(doubled)} items have the id of another ({first_three(doubled)}): rename it"
+        )
+    prompts = prompts_of(items)
+    read_again(store, items)
     _check_same(_asked(store.frame(), prompts, model_hash, decoding, k), seed, decoding)
     started = said = time.monotonic()
     done = 0
@@ -62,8 +82,11 @@ def evaluate(
         model, processor, items, k=k, decoding=decoding, seed=seed,
         model_hash=model_hash, done=store.keys(),
     ):
-        about = {"seed": seed, "model_name": model_name, "model_hash": model_hash}
-        store.append(rollout_rows(completions, decoding, **about))
+        store.append(
+            rollout_rows(
+                completions, decoding, seed=seed, model_name=model_name, model_hash=model_hash
+            )
+        )
         done += len({completion.item.item_id for completion in completions})
         now = time.monotonic()
         if now - said >= EVERY_SECONDS:
@@ -79,13 +102,62 @@ def evaluate(
     return _asked(store.frame(), prompts, model_hash, decoding, k).assign(model=model_name)
 
 
+def prompts_of(items: Sequence[Item]) -> set[tuple[str, str]]:
+    """The id and prompt hash of each item."""
+    return {(item.item_id, prompt_hash(item)) for item in items}
+
+
+def read_again(store: RolloutStore, items: Sequence[Item]) -> None:
+    """Judge the texts that a store was opened with by the items given now, and keep the verdicts.
+
+    Arguments: `store` whose rows of other items, and rows appended since, are left as they are.
+    """
+    if not store.found:
+        return
+    by_prompt = {(item.item_id, prompt_hash(item)): item for item in items}
+    frame = store.frame()
+    keys = zip(*(frame[name] for name in KEY), strict=True)
+    pairs = zip(frame.item_id, frame.prompt_hash, strict=True)
+    asked = [by_prompt.get(pair) if key in store.found else None
+             for key, pair in zip(keys, pairs, strict=True)]  # fmt: skip
+    answers: dict[tuple[str, str], Parsed] = {}
+    judged = frame.to_dict("records")
+    for item, row in zip(asked, judged, strict=True):
+        if item is not None:
+            row |= judgement(item, row["text"], answers)
+    after = pd.DataFrame(judged, columns=frame.columns).astype(frame.dtypes)
+    if not after.equals(frame):
+        store.compact(frame=after)
+
+
+def judgement(item: Item, text: str, answers: dict[tuple[str, str], Parsed]) -> dict[str, Any]:
+    """The columns of a rollout that depend on the item and the reader, not on the model.
+
+    Arguments: `answers` by item_id and text, which is added to: equal texts are read once.
+    """
+    if (item.item_id, text) not in answers:
+        answers[item.item_id, text] = parse_item(text, item)
+    parsed = answers[item.item_id, text]
+    return {
+        "image_id": item.image_id,
+        "dataset": item.dataset,
+        "modality": item.modality,
+        "answer_format": item.answer_format,
+        "n_options": item.n_options,
+        "gold": item.gold,
+        "parsed": parsed.answer,
+        "parse_rule": parsed.rule,
+        "correct": is_correct(parsed.answer, item.gold),
+    }
+
+
 def _asked(
-    frame: pd.DataFrame, prompts: set[tuple], model_hash: str, decoding: Decoding, k: int
+    frame: pd.DataFrame, prompts: set[tuple[str, str]], model_hash: str, decoding: Decoding, k: int
 ) -> pd.DataFrame:
     """The rows of a store that belong to these prompts, this model, this decoding and first k."""
     greedy = frame["sample_index"] == GREEDY
     sampled = (frame["decoding"] == decoding.name) & frame["sample_index"].between(0, k - 1)
-    ours = pd.Series(zip(frame["item_id"], frame["prompt_hash"], strict=True), dtype=object)
+    ours = pd.Series(list(zip(frame["item_id"], frame["prompt_hash"], strict=True)), dtype=object)
     keep = (frame["model_hash"] == model_hash) & (greedy | sampled) & ours.isin(prompts)
     return frame[keep].reset_index(drop=True)
 
@@ -115,37 +187,25 @@ def rollout_rows(
     seed: int,
     model_name: str,
     model_hash: str,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Read completions and give their rows (see `medrl_core.sample.rollouts`).
 
     Arguments: `seed`, `model_name` and `model_hash` are written into the rows.
     """
     answers: dict[tuple[str, str], Parsed] = {}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for item, hashed, index, text, n_tokens, ended, logprob in completions:
-        name = "greedy" if index == GREEDY else decoding.name
-        if (item.item_id, text) not in answers:
-            answers[item.item_id, text] = parse_item(text, item)
-        parsed = answers[item.item_id, text]
         rows.append(
-            {
+            judgement(item, text, answers)
+            | {
                 "item_id": item.item_id,
-                "image_id": item.image_id,
-                "dataset": item.dataset,
-                "modality": item.modality,
-                "answer_format": item.answer_format,
-                "n_options": item.n_options,
-                "gold": item.gold,
                 "model": model_name,
                 "model_hash": model_hash,
                 "prompt_hash": hashed,
                 "sample_index": index,
                 "seed": seed,
-                "decoding": name,
+                "decoding": "greedy" if index == GREEDY else decoding.name,
                 "text": text,
-                "parsed": parsed.answer,
-                "parse_rule": parsed.rule,
-                "correct": is_correct(parsed.answer, item.gold),
                 "n_tokens": n_tokens,
                 "finish_reason": "stop" if ended else "length",
                 "logprob": logprob,
@@ -154,11 +214,11 @@ def rollout_rows(
     return rows
 
 
-def parse_item(text: str, item: Item):
+def parse_item(text: str, item: Item) -> Parsed:
     """Parse a completion of an item with the item's own options, labels and synonyms."""
     return parse(
         text,
-        answer_format=item.answer_format,
+        answer_format=reading_of(item),
         options=item.options,
         label_set=item.label_set,
         synonyms=item.synonyms,

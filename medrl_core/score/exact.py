@@ -18,16 +18,18 @@ Both are at one temperature with top-p 1 and top-k 0, and look at nothing after 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
-import torch
 
 from medrl_core.data.items import LETTERS, Item
 from medrl_core.errors import UserError
-from medrl_core.sample.batches import ITEMS_ENCODED, ROWS, batches
-from medrl_core.sample.decode import complete, items_that_fit
-from medrl_core.sample.sampling import GREEDY, Decoding
+from medrl_core.sample.completions import GREEDY, Decoding
 from medrl_core.score.evaluate import parse_item
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, ProcessorMixin
 
 TAG, END = "<answer>", "</answer>"
 COLUMNS = (
@@ -37,6 +39,7 @@ COLUMNS = (
 # Most starts of an item that are summed over; each further one adds less and costs the same.
 MOST_STARTS = 8
 _OVER = -1
+Script = tuple[str, list[int], int]  # an option, its tokens, and how many are the start's
 
 
 def starts_of(frame: pd.DataFrame, *, greedy_only: bool = False) -> dict[str, list[str]]:
@@ -49,10 +52,10 @@ def starts_of(frame: pd.DataFrame, *, greedy_only: bool = False) -> dict[str, li
     if greedy_only:
         tagged = tagged[tagged.sample_index == GREEDY]
     starts = tagged.text.str.split(TAG, n=1).str[0] + TAG
-    found = {}
+    found: dict[str, list[str]] = {}
     for item, part in starts.groupby(tagged.item_id):
         counts = part.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-        found[item] = counts.index[:MOST_STARTS].tolist()
+        found[str(item)] = counts.index[:MOST_STARTS].tolist()
     return found
 
 
@@ -60,7 +63,7 @@ def _ways(item: Item) -> list[tuple[str, str]]:
     """The texts that stand for an option in an answer tag, as our parser reads them."""
     ways = [
         (LETTERS[i], text)
-        for i, option in enumerate(item.options)
+        for i, option in enumerate(item.options or ())
         for text in dict.fromkeys((LETTERS[i], option))
     ]
     return [
@@ -69,24 +72,26 @@ def _ways(item: Item) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _scripts(tokenizer, start: str, ways: list[tuple[str, str]]) -> list[tuple[list[int], int]]:
+def _scripts(
+    tokenizer: Any, start: str, ways: list[tuple[str, str]]
+) -> list[tuple[list[int], int]]:
     """Tokens of each way after a start, and how many of them are the start's.
 
     A tokenizer may join the end of the start and the first letter of an answer to one token; that
     token then counts to the answer, in each of the ways.
     """
     texts = [start, *(start + text + END for _, text in ways)]
-    begun, *written = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    tokens: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    begun, *written = tokens
     shared = 0
     while shared < len(begun) and all(ids[shared] == begun[shared] for ids in written):
         shared += 1
     return [(ids, shared) for ids in written]
 
 
-@torch.inference_mode()
 def option_probabilities(
-    model,
-    processor,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
     items: Sequence[Item],
     starts: Mapping[str, Sequence[str]],
     *,
@@ -117,13 +122,16 @@ def option_probabilities(
     Raises:
         UserError: an item has no options, several given starts, or no item has a given start.
     """
+    from medrl_core.sample.batches import ITEMS_ENCODED, ROWS, batches
+    from medrl_core.sample.decode import items_that_fit
+
     for item in items:
         if not item.options:
             raise UserError(f"exact support is of mcq items, and {item.item_id} has no options")
     asked = [item for item in items if starts.get(item.item_id)]
     if given and not asked:
         raise UserError("no item has a start to answer after; give starts of these items")
-    told = []
+    told: list[list[Script]] = []
     for item in asked:
         if given and len(starts[item.item_id]) > 1:
             raise UserError(f"{item.item_id} has several starts; give one, or count them all")
@@ -143,27 +151,28 @@ def option_probabilities(
     def fit(length: int) -> int:
         return max(1, min(ROWS // copies, items_that_fit(model, length, copies, steps)))
 
-    def about(item: Item) -> tuple:
+    def about(item: Item) -> tuple[Any, ...]:
         return (item.item_id, item.image_id, item.dataset, item.modality, item.n_options,
                 item.gold, model_hash, temperature, given)  # fmt: skip
 
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for first in range(0, len(asked), ITEMS_ENCODED):
         part = slice(first, first + ITEMS_ENCODED)
         chunk, scripts = asked[part], told[part]
         for batch, inputs in batches(processor, chunk, fit):
             inputs = {name: x.to(model.device) for name, x in inputs.items()}
             found = _forced(model, inputs, [scripts[i] for i in batch], copies, steps, temperature)
-            for i, chances in zip(batch, found.tolist(), strict=True):
+            told_of: list[list[float]] = cast(Any, found).tolist()
+            for i, chances in zip(batch, told_of, strict=True):
                 item = chunk[i]
-                sums = dict.fromkeys(LETTERS[: len(item.options)], 0.0)
+                sums = dict.fromkeys(LETTERS[: item.n_options], 0.0)
                 for (letter, *_), chance in zip(scripts[i], chances, strict=False):
                     sums[letter] += chance
                 rows += [(*about(item), letter, chance) for letter, chance in sums.items()]
     if not given:
         for item in items:
             if not starts.get(item.item_id):
-                rows += [(*about(item), letter, 0.0) for letter in LETTERS[: len(item.options)]]
+                rows += [(*about(item), letter, 0.0) for letter in LETTERS[: item.n_options]]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.sort_values(["item_id", "option"], ignore_index=True)
 
@@ -180,7 +189,11 @@ def check(items: Sequence[Item], decoding: Decoding) -> None:
 
 
 def both(
-    model, processor, items: Sequence[Item], frame: pd.DataFrame, decoding: Decoding,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    items: Sequence[Item],
+    frame: pd.DataFrame,
+    decoding: Decoding,
     model_hash: str = "",
 ) -> pd.DataFrame:
     """Give the options' probabilities after the greedy reasoning, and over all reasonings seen.
@@ -192,19 +205,28 @@ def both(
     """
     check(items, decoding)
     choice = [item for item in items if item.options]
-    about = {"temperature": decoding.temperature, "model_hash": model_hash}
-    parts = []
+    parts: list[pd.DataFrame] = []
     for given in (True, False):
         starts = starts_of(frame, greedy_only=given)
         if starts or not given:
             parts.append(
-                option_probabilities(model, processor, choice, starts, given=given, **about)
+                option_probabilities(
+                    model, processor, choice, starts, given=given,
+                    temperature=decoding.temperature, model_hash=model_hash,
+                )
             )
     return pd.concat(parts)
 
 
-def _forced(model, inputs, scripts, copies: int, steps: int, temperature: float) -> torch.Tensor:
+def _forced(
+    model: PreTrainedModel, inputs: dict[str, torch.Tensor], scripts: list[list[Script]],
+    copies: int, steps: int, temperature: float,
+) -> torch.Tensor:
     """Probabilities (items, copies) of scripts, tokens of given starts not counted."""
+    import torch
+
+    from medrl_core.sample.decode import complete
+
     tokens = torch.full((len(scripts), copies, steps), _OVER)
     counted = torch.zeros_like(tokens, dtype=torch.bool)
     for item, of_item in enumerate(scripts):
@@ -213,12 +235,15 @@ def _forced(model, inputs, scripts, copies: int, steps: int, temperature: float)
             counted[item, copy, skipped : len(ids)] = True
     tokens, counted = (x.flatten(0, 1).to(model.device) for x in (tokens, counted))
 
-    def choose(scores, history, completion, step):
+    def choose(
+        scores: torch.Tensor, history: torch.Tensor, completion: torch.Tensor, step: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         token = tokens[completion, step]
         logprob = (scores.float() / temperature).log_softmax(-1)[history, token.clamp(min=0)]
         return token, torch.where(counted[completion, step], logprob, 0.0)
 
-    _, logprobs = complete(
-        model, inputs, copies=copies, max_new_tokens=steps, choose=choose, eos_ids={_OVER}
-    )
+    with torch.inference_mode():
+        _, logprobs = complete(
+            model, inputs, copies=copies, max_new_tokens=steps, choose=choose, eos_ids={_OVER}
+        )
     return logprobs.exp().view(len(scripts), copies)

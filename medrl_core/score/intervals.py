@@ -52,7 +52,7 @@ def _sums(
     sums = np.stack(
         [np.bincount(codes, weights=column, minlength=groups) for column in values.T], axis=1
     )
-    return sums, np.bincount(codes, minlength=groups).astype(float)
+    return sums.astype(float), np.bincount(codes, minlength=groups).astype(float)
 
 
 def bootstrap_draws(

@@ -59,4 +59,4 @@ def _crossing(n: np.ndarray, m: np.ndarray, right: np.ndarray, k: int) -> float:
     """Items expected on the reachable side with n samples and off it with the other m."""
     # c of n reach where c k >= n; right - c of m do not where (right - c) k < m.
     least = np.maximum(-(-n // k), right - (-(-m // k)) + 1)
-    return float(hypergeom.sf(least - 1, n + m, right, n).sum())
+    return float(np.sum(hypergeom.sf(least - 1, n + m, right, n)))

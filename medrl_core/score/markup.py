@@ -1,91 +1,76 @@
-"""Markup of completions: answer and think tags, LaTeX boxes, Markdown, and answer normalisation.
+"""Markup of completions: answer and think tags, LaTeX boxes and commands, Markdown.
 
-The parser builds on it. Every pattern is bounded, so the time grows with the length of the text.
+    last_tag("<answer>c</answer> so <answer>d")   # ("d", "tag_unclosed")
+
+All but `format_ok` read folded texts (see `folding`). Every pattern is bounded, so the time grows
+with the length of the text. `pytest tests/score/test_parsing.py` runs the tests.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-
-
-class _Space(dict):
-    """Maps punctuation and symbols to a space for str.translate; digits' signs stay."""
-
-    def __missing__(self, code: int) -> str:
-        char = chr(code)
-        keep = char in "%+." or unicodedata.category(char)[0] in "LMN"
-        self[code] = char if keep else " "
-        return self[code]
-
-
-class _Unmarked(dict):
-    """Drops combining marks in str.translate."""
-
-    def __missing__(self, code: int) -> str:
-        self[code] = "" if unicodedata.category(chr(code)) == "Mn" else chr(code)
-        return self[code]
-
-
-_SPACE = _Space()
-_UNMARKED = _Unmarked()
-_APOSTROPHES = re.compile(r"['’‘`´]")
-_LONE_DOT = re.compile(r"(?<!\d)\.|\.(?!\d)")
-_ARTICLES = re.compile(r"^(?:(?:a|an|the) )+(?=\S)")
-
-
-def plain(text: str) -> str:
-    """Turn full-width and like characters to plain ones and drop accents (é is e)."""
-    if text.isascii():
-        return text
-    text = unicodedata.normalize("NFKD", text).translate(_UNMARKED)
-    return unicodedata.normalize("NFKC", text)
-
-
-def normalise(text: str) -> str:
-    """Bring an answer text to the form in which answers are compared.
-
-    Accents, case, punctuation, leading articles and spacing go; decimal points, plus and percent
-    signs stay. Applying it twice changes nothing.
-    """
-    text = plain(plain(text).lower())
-    text = _LONE_DOT.sub(" ", _APOSTROPHES.sub("", text).translate(_SPACE))
-    return _ARTICLES.sub("", " ".join(text.split()))
-
 
 _SPECIAL = re.compile(r"<\|[^<>|\n]{1,40}\|>")  # "<|im_end|>" of a chat template
+_LATEX_SIGNS = {
+    "times": " x ", "pm": "±", "leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "lt": "<", "gt": ">",
+    "approx": "~", "sim": "~", "circ": "°", "degree": "°", "rightarrow": "→", "to": "→",
+    "cdot": "*", "neg": "not ", "lnot": "not ", "neq": "not ", "ne": "not ",
+}  # fmt: skip
 _LATEX = re.compile(
-    r"\\(?:textbf|textit|textrm|text|mathrm|mathbf|mathsf|mathit|displaystyle|left|right|quad|"
-    r"bf|rm|[()\[\],;! ])"
+    r"\\(?:(" + "|".join(_LATEX_SIGNS) + r")(?![a-z])|textbf|textit|textrm|text|mathrm|mathbf|"
+    r"mathsf|mathit|displaystyle|left|right|quad|bf|rm|[()\[\],;! ])"
 )
-_MARKS = re.compile(r"[*`$#{}\\~]|(?<!\w)_+|_+(?!\w)|['’‘´]")
-_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}answer\s{0,3}>", re.IGNORECASE)
-_ANY_TAG = re.compile(r"<\s{0,3}/?\s{0,3}(?:[A-Za-z_]{2,20}|[biu])\s{0,3}>")  # not "<C>"
-THINK = re.compile(r"<\s{0,3}think\s{0,3}>", re.IGNORECASE)
-END_THINK = re.compile(r"<\s{0,3}/\s{0,3}think\s{0,3}>", re.IGNORECASE)
+# A star between digits is a product; all others are Markdown's.
+_MARKS = re.compile(
+    r"(?<!\d)\*+|\*+(?!\d)|\*\*+|~~|(?<!\d)(?<!\d )\$(?!\d)|[#{}\\]|(?<!\w)_{1,3}|_{1,3}(?!\w)"
+)
+_MARKED = re.compile(r"[*~$#{}\\_]")
+_MATHS = re.compile(r"\$([^$\n]{1,200})\$")
+_ANSWER = r"(?:final[ _-]?)?answer"
+_TAG = re.compile(rf"<\s{{0,3}}(/?)\s{{0,3}}{_ANSWER}\s{{0,3}}>")
+_ANY_TAG = re.compile(r"<\s{0,3}/?\s{0,3}(?:[a-z_]{2,20}|[biu])\s{0,3}>")  # not "<c>"
+_THINK = r"(?:think(?:ing)?|thought|reasoning)"
+THINK = re.compile(rf"[<◁]\s{{0,3}}{_THINK}\s{{0,3}}[>▷]")
+END_THINK = re.compile(rf"[<◁]\s{{0,3}}/\s{{0,3}}{_THINK}\s{{0,3}}[>▷]")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{")
 
 
+def _latex(match: re.Match[str]) -> str:
+    return _LATEX_SIGNS.get(match[1] or "", " ")
+
+
 def clean(text: str) -> str:
-    """Take markup away and leave words, punctuation and single line breaks."""
-    text = _MARKS.sub("", _LATEX.sub(" ", _BOX.sub(" ", _ANY_TAG.sub(" ", text))))
-    lines = (" ".join(line.split()) for line in text.splitlines())
+    """Take markup away and leave words, signs and single line breaks."""
+    if "<" in text:
+        text = _ANY_TAG.sub(" ", text)
+    if "\\" in text:
+        text = _LATEX.sub(_latex, _BOX.sub(" ", text))
+    if "$" in text:
+        text = _MATHS.sub(lambda maths: maths[1].replace("_", ""), text)
+    text = text.replace("'", "")
+    if _MARKED.search(text):
+        text = _MARKS.sub("", text)
+    if "\n" not in text:
+        return " ".join(text.split())
+    lines = (" ".join(line.split()) for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
 
 
 def last_tag(text: str) -> tuple[str, str] | None:
-    """Give content and rule of the last answer tag that holds more than space."""
+    """Give content and rule of the last answer tag that contains more than space."""
+    if "answer" not in text:
+        return None
     found = None
     start = None
     for tag in _TAG.finditer(text):
         if tag[1]:  # a closing tag
-            if start is not None and clean(text[start:tag.start()]):
-                found = text[start:tag.start()], "tag"
+            if start is not None and clean(text[start : tag.start()]):
+                found = text[start : tag.start()], "tag"
             start = None
-        elif start is None or not clean(text[start:tag.start()]):
+        elif start is None or not clean(text[start : tag.start()]):
             start = tag.end()
         else:  # opened again without having been closed
-            found = text[start:tag.start()], "tag_unclosed"
+            found = text[start : tag.start()], "tag_unclosed"
             start = tag.end()
     if start is not None and clean(text[start:]):
         found = text[start:], "tag_unclosed"
@@ -94,6 +79,8 @@ def last_tag(text: str) -> tuple[str, str] | None:
 
 def last_box(text: str) -> str | None:
     """Give the content of the last LaTeX box, up to its brace or the end of the line."""
+    if "\\" not in text:
+        return None
     *_, start = [None, *_BOX.finditer(text)]
     if start is None:
         return None
@@ -106,7 +93,7 @@ def last_box(text: str) -> str | None:
 
 def without_special(text: str) -> str:
     """Drop a chat template's special tokens."""
-    return _SPECIAL.sub(" ", text)
+    return _SPECIAL.sub(" ", text) if "<|" in text else text
 
 
 def format_ok(text: str) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from medrl_core.data.homes import EVAL
+from medrl_core.data.layouts import EVAL
 from medrl_core.score.intervals import Estimate
 
 # Assumed, not measured here: a 7B model on one GPU of 80 GB, many answers at a time by vLLM.
@@ -52,9 +53,9 @@ def beside(
     """
     hours = gpu_hours(n_items, k, max_new_tokens)
     names = [name for name in published if name != AVERAGE]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in names:
-        row = {"benchmark": name, "published": float(published[name])}
+        row: dict[str, Any] = {"benchmark": name, "published": float(published[name])}
         if name in ours:
             one = ours[name]
             row |= {"value": one.value, "low": one.low, "high": one.high, "n": one.n}
@@ -73,8 +74,8 @@ def beside(
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table of `beside` as text: benchmark, published, ours, questions, GPU hours to run."""
     averages = table.benchmark.str.startswith(AVERAGE)
-    rows = []
-    for row, average in zip(table.itertuples(), averages, strict=True):
+    rows: list[tuple[str, ...]] = []
+    for row, average in zip(cast(Any, table).itertuples(), averages, strict=True):
         ours = "" if average else "not run"
         if not np.isnan(row.value):
             ours = f"{100 * row.value:.1f}"

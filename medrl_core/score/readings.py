@@ -1,26 +1,29 @@
 """Other ways to read the same completions: how much a score depends on its parser.
 
 Nothing but the comparison uses them; rewards and scores read answers by `parsing.parse`.
+`pytest tests/score/test_readings.py` runs the tests.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pandas as pd
 
 from medrl_core.data.items import LETTERS, Item
 from medrl_core.score.evaluate import parse_item
-from medrl_core.score.markup import last_tag, normalise
-from medrl_core.score.parsing import is_correct
+from medrl_core.score.folding import fold
+from medrl_core.score.markup import last_tag
+from medrl_core.score.parsing import is_correct, normalise
 
 OURS = "ours"
 
 
 def strict(text: str, item: Item) -> str | None:
     """Read a closed answer tag that holds an answer and nothing else; all else is no answer."""
-    found = last_tag(text)
+    found = last_tag(fold(text))
     if found is None or found[1] != "tag":
         return None
     answer = normalise(found[0])
@@ -38,7 +41,7 @@ def official_order(text: str, item: Item) -> str | None:
     So a sentence in the tag is no answer, and without a tag "A chest X-ray shows ..." is A. Only
     these two habits are known and shown here; for open items it is `strict`.
     """
-    if not item.options or last_tag(text) is not None:
+    if not item.options or last_tag(fold(text)) is not None:
         return strict(text, item)
     letters = LETTERS[: len(item.options)]
     first = re.search(rf"(?<![A-Za-z0-9])[{letters}](?![A-Za-z0-9])", text)
@@ -61,13 +64,13 @@ def by_parser(frame: pd.DataFrame, items: Sequence[Item]) -> dict[str, pd.DataFr
     """
     asked = {item.item_id: item for item in items}
     pairs = frame[["item_id", "text"]].drop_duplicates()
-    found = {}
+    found: dict[str, pd.DataFrame] = {}
     for name, read in PARSERS.items():
         answers = {
             (one.item_id, one.text): parse_item(one.text, asked[one.item_id]).answer
             if read is None
             else read(one.text, asked[one.item_id])
-            for one in pairs.itertuples()
+            for one in cast(Any, pairs).itertuples()
         }
         parsed = [answers[pair] for pair in zip(frame.item_id, frame.text, strict=True)]
         correct = [

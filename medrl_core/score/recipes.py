@@ -7,7 +7,9 @@ at the same budget and on the same items. Nothing is chosen on test items.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from medrl_core.errors import UserError
@@ -68,7 +70,7 @@ def best_fixed(validation: Mapping[str, pd.DataFrame]) -> str:
     if len({frozenset(table.dataset) for table in arms.values()}) > 1:
         raise UserError("the arms were validated on different data sets: evaluate all on the same")
     mean = {arm: table.groupby("dataset")["acc@1"].mean().mean() for arm, table in arms.items()}
-    return f"always {max(sorted(arms), key=mean.get)}"
+    return f"always {max(sorted(arms), key=mean.__getitem__)}"
 
 
 def outcomes(
@@ -87,7 +89,7 @@ def outcomes(
     Raises:
         UserError: the arms taken on a data set were not tested on the same items.
     """
-    parts = []
+    parts: list[pd.DataFrame] = []
     asked: dict[str, list[str]] = {}
     for recipe, plan in recipes.items():
         for dataset, arm in sorted(plan.items()):
@@ -147,7 +149,7 @@ def agreement(
     sure = decisions[decisions[column] != "undecided"]
     if not exposure or sure.empty:
         return float("nan")
-    seen = sure.name.map(lambda name: exposure.get(name, 0) > 0)
+    seen = np.array([exposure.get(str(name), 0) > 0 for name in sure.name])
     return float((seen == (sure[column] != "bridge")).mean())
 
 
@@ -158,8 +160,9 @@ def confusion(decisions: pd.DataFrame, exposure: Mapping[str, int]) -> pd.DataFr
     Returns: a row a rule and truth ("seen", "never seen"): rule, base, and how many data sets it
     decided each way.
     """
-    truth = decisions.name.map(lambda name: "seen" if exposure.get(name, 0) else "never seen")
-    rows = []
+    seen = [exposure.get(str(name), 0) > 0 for name in decisions.name]
+    truth = np.where(seen, "seen", "never seen")
+    rows: list[dict[str, Any]] = []
     for rule, column in RULES.items():
         for known in ("seen", "never seen"):
             counts = decisions[column][truth == known].value_counts()

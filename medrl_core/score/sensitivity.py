@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,28 +17,28 @@ from medrl_core.errors import UserError
 from medrl_core.score import boundary, effects, recipes
 from medrl_core.score.intervals import Estimate
 from medrl_core.score.passk import excess_support, guess_floor, pass_at_k
-from medrl_core.score.statistics import estimates
+from medrl_core.score.statistics import Derived, Values, estimates
 from medrl_core.score.thresholds import DELTA_GAP, TAU_SUPPORT
 
 RULE = "boundary rule"
 
 
 def measured(items: pd.DataFrame, k: int, seed: int = 0) -> pd.DataFrame:
-    """What the rule looks at, for each data set: as `score.score` gives it, and nothing else.
+    """What the rule looks at, for each data set: as `statistics.score` gives it, and nothing else.
 
-    Arguments: `items` from `score.per_item`, all of them sampled and asked greedily; `k`; `seed`
-    of the bootstrap. Returns: rows for `boundary.diagnose`.
+    Arguments: `items` from `statistics.per_item`, all of them sampled and asked greedily; `k`;
+    `seed` of the bootstrap. Returns: rows for `boundary.diagnose`.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, part in items.groupby("dataset", sort=True):
         options = part.n_options.to_numpy()
         floor = np.where(options > 0, guess_floor(np.maximum(options, 1), k), 0.0)
-        values = {
+        values: Values = {
             ("pass@k", k): pass_at_k(part.n, part.c, k),
             ("guess_floor@k", k): floor,
             ("acc@1", 1): part.greedy.to_numpy(),
         }
-        derived = {
+        derived: Derived = {
             ("excess_support@k", k): (excess_support, ("pass@k", k), ("guess_floor@k", k)),
             ("gap@k", k): (np.subtract, ("pass@k", k), ("acc@1", 1)),
         }
@@ -52,7 +53,7 @@ class Trial:
     """What a decision is made from and what it is held against.
 
     Arguments:
-        base: `score.per_item` of the base model on validation items.
+        base: `statistics.per_item` of the base model on validation items.
         validation: arm to its table of `effects.item_values` on validation items; `base` too.
         test: the same on test items.
         exposure: data set to images that the base model was trained on; empty where not known.
@@ -65,7 +66,9 @@ class Trial:
     exposure: Mapping[str, int]
     seed: int = 0
     # By the actions taken: many thresholds and draws of items lead to the same ones.
-    _regrets: dict[tuple[str, ...], Estimate] = field(default_factory=dict, repr=False)
+    _regrets: dict[tuple[str, ...], Estimate] = field(
+        default_factory=dict[tuple[str, ...], Estimate], repr=False
+    )
 
     def judge(self, decisions: pd.DataFrame) -> dict[str, float]:
         """The rule's regret against the oracle on test items, and how its decisions stand.
@@ -112,7 +115,7 @@ def by_threshold(
     Returns: a row a pair: tau_support, delta_gap and what `Trial.judge` gives.
     """
     found = measured(trial.base, k, trial.seed)
-    rows = []
+    rows: list[dict[str, float]] = []
     for tau in taus:
         for delta in deltas:
             made = boundary.diagnose(found, k, tau_support=tau, delta_gap=delta)
@@ -161,12 +164,12 @@ def by_items(
         the draws), low and high (the middle 95% of them).
     """
     pools = [part.image_id.unique() for _, part in trial.base.groupby("dataset", sort=True)]
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for size in sizes:
         if size > min(map(len, pools)):
             continue
         rng = np.random.default_rng([trial.seed, size])
-        judged = []
+        judged: list[dict[str, float]] = []
         for _ in range(repeats):
             images = np.concatenate([rng.choice(pool, size, replace=False) for pool in pools])
             judged.append(trial.judge(trial.decide(k, tau_support, delta_gap, images)))
@@ -188,7 +191,7 @@ def tuned(trial: Trial, k: int, taus: Sequence[float], deltas: Sequence[float]) 
     Returns: decisions as of `boundary.diagnose`, with the columns tau_support and delta_gap.
     Raises: UserError with fewer than two data sets.
     """
-    names = sorted(trial.base.dataset.unique())
+    names: list[str] = sorted(trial.base.dataset.unique())
     if len(names) < 2:
         raise UserError("thresholds are chosen on other data sets: measure two at least")
     found = measured(trial.base, k, trial.seed)
@@ -196,15 +199,16 @@ def tuned(trial: Trial, k: int, taus: Sequence[float], deltas: Sequence[float]) 
         ((tau, delta) for tau in taus for delta in deltas),
         key=lambda pair: abs(pair[0] - TAU_SUPPORT) + abs(pair[1] - DELTA_GAP),
     )
-    made, reached = {}, {}
+    made: dict[tuple[float, float], pd.DataFrame] = {}
+    reached: dict[tuple[float, float], pd.Series[float]] = {}
     for pair in pairs:
         decisions = boundary.diagnose(found, k, tau_support=pair[0], delta_gap=pair[1])
         plan = {RULE: recipes.plans(decisions, trial.validation)[RULE]}
         made[pair] = decisions
         reached[pair] = recipes.outcomes(plan, trial.validation).groupby("dataset")["value"].mean()
-    parts = []
+    parts: list[pd.DataFrame] = []
     for name in names:
         best = max(pairs, key=lambda pair, name=name: round(reached[pair].drop(name).mean(), 12))
-        row = made[best][made[best].name == name]
+        row = made[best].loc[made[best]["name"] == name]
         parts.append(row.assign(tau_support=best[0], delta_gap=best[1]))
     return pd.concat(parts, ignore_index=True)

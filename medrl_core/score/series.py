@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from medrl_core.errors import UserError
 from medrl_core.score.intervals import bootstrap_mean
@@ -32,7 +33,7 @@ def over_steps(rollouts: pd.DataFrame, k: int | None = None, seed: int = 0) -> p
     """
     if (rollouts.step == NO_STEP).any():
         raise UserError("these answers are of no training step: there is no series in them")
-    steps = {int(step): per_item(rows) for step, rows in rollouts.groupby("step", sort=True)}
+    steps = {int(str(step)): per_item(rows) for step, rows in rollouts.groupby("step", sort=True)}
     sampled = {step: items[items.n > 0] for step, items in steps.items()}
     fewest = min((int(items.n.min()) for items in sampled.values() if len(items)), default=0)
     k = fewest if k is None else k
@@ -46,7 +47,8 @@ def over_steps(rollouts: pd.DataFrame, k: int | None = None, seed: int = 0) -> p
 def _row(
     step: int, items: pd.DataFrame, sampled: pd.DataFrame, first: pd.DataFrame, k: int, seed: int
 ) -> dict[str, float]:
-    n, c = sampled.n.to_numpy(), sampled.c.to_numpy()
+    n: NDArray[np.int64] = sampled.n.to_numpy()
+    c: NDArray[np.int64] = sampled.c.to_numpy()
     row: dict[str, float] = {"step": step, "n_items": len(items), "k": k}
     row |= {"n_images": items.image_id.nunique(), "samples": int(n.sum())}
     greedy = items[items.greedy.notna()]

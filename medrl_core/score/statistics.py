@@ -13,6 +13,7 @@ floor: a mean of ratios would be ruled by the items with least room.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,8 @@ _OF_GREEDY = ("acc@1", "pass@1", "greedy_format_failure", "greedy_truncated")
 
 Column = tuple[str, int]  # metric and K; K is 0 where it does not apply
 Values = dict[Column, NDArray[np.float64]]
-Derived = dict[Column, tuple[Callable, Column, Column]]
+Derived = dict[Column, tuple[Callable[..., Any], Column, Column]]
+Row = dict[str, Any]  # of SCORE_COLUMNS
 
 
 def _check(frame: pd.DataFrame) -> None:
@@ -71,7 +73,7 @@ def _check(frame: pd.DataFrame) -> None:
             )
 
 
-def _answers(item: NDArray, rows: pd.DataFrame, n_items: int) -> dict[str, NDArray]:
+def _answers(item: NDArray[Any], rows: pd.DataFrame, n_items: int) -> dict[str, NDArray[Any]]:
     """Count answers an item: how many distinct, their entropy in bits, and the majority's truth."""
     found = rows.parsed.notna().to_numpy()
     item, correct = item[found], rows.correct.to_numpy(dtype=bool)[found]
@@ -110,7 +112,7 @@ def per_item(frame: pd.DataFrame) -> pd.DataFrame:
     size = len(ids)
     _, first = np.unique(codes, return_index=True)
     items = frame[_ITEM].iloc[first].set_index(pd.Index(ids, name="item_id"))
-    greedy = frame.sample_index.to_numpy() == GREEDY
+    greedy: NDArray[np.bool_] = frame.sample_index.to_numpy() == GREEDY
     if np.bincount(codes[greedy], minlength=size).max() > 1:
         raise UserError(
             "an item has several greedy rollouts; score the rollouts of one prompt by itself"
@@ -126,7 +128,7 @@ def per_item(frame: pd.DataFrame) -> pd.DataFrame:
     items["n"] = n
     items["c"] = np.bincount(item, correct[~greedy], minlength=size).astype(np.int64)
     items["greedy"] = np.nan
-    items.iloc[codes[greedy], items.columns.get_loc("greedy")] = correct[greedy]
+    cast(Any, items).iloc[codes[greedy], items.columns.get_loc("greedy")] = correct[greedy]
     # What the label floor counts; rollouts of logs name it where it is more than the gold answer.
     items["label"] = (frame.label if "label" in frame else frame.gold).iloc[first].to_numpy()
     for name, values in _answers(item, frame[~greedy], size).items():
@@ -137,7 +139,7 @@ def per_item(frame: pd.DataFrame) -> pd.DataFrame:
         if name != "no_answer":
             items[f"greedy_{name}"] = np.nan
             column = items.columns.get_loc(f"greedy_{name}")
-            items.iloc[codes[greedy], column] = values[greedy].astype(float)
+            cast(Any, items).iloc[codes[greedy], column] = values[greedy].astype(float)
     return items
 
 
@@ -167,7 +169,7 @@ def scopes(items: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     return found
 
 
-def _ratio(a: NDArray, b: NDArray) -> NDArray:
+def _ratio(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b != 0)
 
 
@@ -205,7 +207,7 @@ def _prior(
 def estimates(
     items: pd.DataFrame, values: Values, derived: Derived, shown: Sequence[Column], seed: int,
     corners: Sequence[tuple[int, int]] = _CORNERS,
-) -> list[dict]:  # fmt: skip
+) -> list[Row]:  # fmt: skip
     """Average columns over items, derive others from the means, and bootstrap all together.
 
     Arguments: `items` with image_id; `values` numbers an item by column; `derived` a column to the
@@ -224,7 +226,7 @@ def estimates(
         means[column] = function(means[a], means[b])
         drawn[column] = function(drawn[a], drawn[b])
     sizes = {"n_items": len(items), "n_images": items.image_id.nunique()}
-    rows = []
+    rows: list[Row] = []
     for metric, k in shown:
         value = float(means[metric, k])
         low, high = interval(drawn[metric, k], value=value)
@@ -250,7 +252,7 @@ def _label_floors(items: pd.DataFrame, ks: Sequence[int]) -> NDArray[np.float64]
     return found
 
 
-def _sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[dict]:
+def _sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[Row]:
     items = items[items.n > 0]
     n, c = items.n.to_numpy(), items.c.to_numpy()
     labels = _label_floors(items, ks) if len(items) else None
@@ -274,7 +276,7 @@ def _sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[dict]:
     return estimates(items, values, derived, [*values, *derived], seed)
 
 
-def _greedy(items: pd.DataFrame, seed: int) -> list[dict]:
+def _greedy(items: pd.DataFrame, seed: int) -> list[Row]:
     items = items[items.greedy.notna()]
     values: Values = {
         ("acc@1", 1): items.greedy.to_numpy(),
@@ -284,7 +286,7 @@ def _greedy(items: pd.DataFrame, seed: int) -> list[dict]:
     return estimates(items, values, {}, list(values), seed)
 
 
-def _greedy_against_sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[dict]:
+def _greedy_against_sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[Row]:
     items = items[items.greedy.notna() & (items.n > 0)]
     n, c = items.n.to_numpy(), items.c.to_numpy()
     values: Values = {("acc@1", 1): items.greedy.to_numpy()}
@@ -296,7 +298,7 @@ def _greedy_against_sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -
     return estimates(items, values, derived, list(derived), seed)
 
 
-def _sampled_against_one(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[dict]:
+def _sampled_against_one(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[Row]:
     """The gap to one sampled answer, for items that have no greedy one."""
     if items.greedy.notna().any() or not (items.n > 0).any():
         return []
@@ -313,16 +315,16 @@ def _sampled_against_one(items: pd.DataFrame, ks: Sequence[int], seed: int) -> l
     return estimates(items, values, derived, list(derived), seed, never_less)
 
 
-def _recalls(items: pd.DataFrame, seed: int) -> list[dict]:
+def _recalls(items: pd.DataFrame, seed: int) -> list[Row]:
     """Recall of the greedy answer a gold answer, for items whose answers are a known set."""
-    rows = []
+    rows: list[Row] = []
     for gold, part in items[items.greedy.notna() & (items.n_options > 0)].groupby("gold"):
         column = (f"recall:{gold}", 0)
         rows += estimates(part, {column: part.greedy.to_numpy()}, {}, [column], seed)
     return rows
 
 
-def score_items(items: pd.DataFrame, ks: Sequence[int], seed: int = 0) -> list[dict]:
+def score_items(items: pd.DataFrame, ks: Sequence[int], seed: int = 0) -> list[Row]:
     """Score one set of items, rows of `per_item`: all metrics of `score` but the recalls."""
     found = _greedy(items, seed) + _sampled(items, ks, seed)
     found += _greedy_against_sampled(items, ks, seed)
@@ -344,7 +346,7 @@ def score(frame: pd.DataFrame, ks: Sequence[int] | None = None, seed: int = 0) -
     """
     items = per_item(frame)
     ks = default_ks(items) if ks is None else list(ks)
-    rows = []
+    rows: list[Row] = []
     for scope, name, part in scopes(items):
         found = score_items(part, ks, seed)
         if scope == "dataset":
@@ -362,7 +364,7 @@ def score_exact(table: pd.DataFrame, ks: Sequence[int], seed: int = 0) -> pd.Dat
     probability of all options together. Else low_pass@k and high_pass@k, between which the true
     Pass@K of free samples lies, and exact_mass, that of all starts and options.
     """
-    rows = []
+    rows: list[Row] = []
     for given, part in table.groupby("given"):
         mass = part.groupby("item_id").probability.sum().clip(upper=1)
         items = part[part.option == part.gold].set_index("item_id").sort_index()

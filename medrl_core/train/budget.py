@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 from transformers import Trainer, TrainerCallback
 
@@ -32,19 +33,23 @@ class TokenBudget(TrainerCallback):
         trainer.add_callback(self)
 
     def on_train_begin(self, args, state, control, **kwargs):
+        """Go on counting where a checkpoint stopped."""
         if state.log_history:  # a training that goes on from a checkpoint
             self.spent = state.log_history[-1]["sampled_tokens"]
 
     def on_step_end(self, args, state, control, **kwargs):
+        """Count the tokens of new batches, and stop training once they are used up."""
         # One mean a batch since the last log; gathered over processes already.
-        means = self._trainer._metrics["train"]["completions/mean_length"]
+        means = cast(Any, self._trainer)._metrics["train"]["completions/mean_length"]
         new, self._counted = means[self._counted :], len(means)
-        self.spent += sum(round(mean * args.generation_batch_size) for mean in new)
+        batch = cast(Any, args).generation_batch_size
+        self.spent += sum(round(mean * batch) for mean in new)
         used_up = state.global_step % self.updates == 0
         if self.tokens is not None and self.spent >= self.tokens and used_up:
             control.should_log = control.should_training_stop = True
 
     def on_log(self, args, state, control, **kwargs):
+        """Write what was spent into the row of the log."""
         self._counted = 0  # TRL empties its list
         state.log_history[-1]["sampled_tokens"] = self.spent
 

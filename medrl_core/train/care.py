@@ -1,6 +1,6 @@
 """Consistency-aware GRPO as pure functions: answer mask, likelihood, bonus, advantage.
 
-Source: PAPER.md, "Consistency-aware GRPO", after arXiv 2506.16141.
+Source: the paper (arXiv 2603.01301), consistency-aware GRPO, after GRPO-CARE (arXiv 2506.16141).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def consistency_bonus(
 
     A completion is selected when its accuracy reward is above 0.1 and at least its group's mean.
     A selected one whose likelihood is at least the selected ones' mean less the margin gets
-    `care.bonus` times its accuracy reward.
+    `Care.bonus` times its accuracy reward.
 
     Arguments:
         accuracy: (N,) accuracy rewards, group after group.

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from accelerate.data_loader import get_sampler
@@ -98,12 +99,13 @@ def _train(trainer: Trainer, home: Path, every: int) -> None:
     trainer.add_callback(_State(trainer, last))
     # The trainer's own way with weights saves them under other names for some models, among them
     # Qwen2.5-VL, and then goes on from the first weights with no more than a warning.
-    trainer.save_model = lambda folder, **_: _save_weights(trainer, Path(folder))
-    trainer._load_from_checkpoint = lambda folder, **_: _load_weights(trainer, Path(folder))
+    own: Any = trainer
+    own.save_model = lambda folder, **_: _save_weights(trainer, Path(folder))
+    own._load_from_checkpoint = lambda folder, **_: _load_weights(trainer, Path(folder))
     try:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     finally:
-        del trainer.save_model, trainer._load_from_checkpoint
+        del own.save_model, own._load_from_checkpoint
     _keep_ended(trainer, home)
 
 
@@ -165,7 +167,7 @@ def fingerprint(trainer: Trainer) -> str:
         digest.update(path.read_bytes())
     for row in _rows(trainer.train_dataset):
         digest.update(row)
-    for name, value in sorted(trainer.model.state_dict().items()):
+    for name, value in sorted(cast(Any, trainer.model).state_dict().items()):
         digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()[:16]
@@ -188,7 +190,7 @@ class _State(TrainerCallback):
     """
 
     def __init__(self, trainer: Trainer, start: Path | None):
-        self.trainer = trainer
+        self.trainer: Any = trainer
         self.start = start
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -212,7 +214,7 @@ class _State(TrainerCallback):
             control.should_save = False
 
     def on_save(self, args, state, control, **kwargs):
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         averaged = self._averaged()
         if averaged and state.is_world_process_zero:
             torch.save(averaged, folder / "reference.pt")

@@ -75,8 +75,11 @@ def _qwen(
     hidden: int, layers: int, heads: int, kv_heads: int, inner: int, vocabulary: int, tied: bool,
     tower_inner: int = 3420,
 ) -> Shape:  # fmt: skip
-    """A Qwen2.5-VL. Its tower: patch embedding 3*2*14*14*1280, 32 blocks of width 1280, and a
-    merger of 5120 to 5120 to the language model's width (config.json of the models on the hub)."""
+    """Return the shape of a Qwen2.5-VL.
+
+    Its tower: patch embedding 3*2*14*14*1280, 32 blocks of width 1280, and a merger of 5120 to 5120
+    to the language model's width (config.json of the models on the hub).
+    """
     block = 4 * 1280 * 1280 + 4 * 1280 + 3 * 1280 * tower_inner + 2 * tower_inner + 3 * 1280
     merger = 1280 + 5120 * 5120 + 5120 + 5120 * hidden + hidden
     tower = 1_505_280 + 32 * block + merger
@@ -265,7 +268,7 @@ def work(plan: Plan) -> dict[str, tuple[float, str]]:
     passes = 3 + plan.checkpointing + plan.care + plan.sampler
     flops = 2 * plan.model.weights * passes * seen
     rate = SAMPLED_PER_SECOND * SHAPES["OctoMed/OctoMed-7B"].weights / plan.model.weights
-    found = {
+    found: dict[str, tuple[float, str]] = {
         "sequences": (completions, f"{plan.steps:,} steps x {plan.completions}"),
         "tokens trained on": (seen, f"{completions:,} x ({plan.prompt} + {plan.answer})"),
     }

@@ -6,6 +6,7 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from transformers import set_seed
@@ -62,7 +63,7 @@ class CareGRPOTrainer(Guarded, GRPOTrainer):
     def __init__(self, *args, care: Care, **kwargs):
         super().__init__(*args, **kwargs)
         self.care = care
-        self._rewards: torch.Tensor | None = None
+        self._rewards: Any = None
         policy = self.accelerator.unwrap_model(self.model)
         self.reference = reference.make(policy, self.accelerator)
         self.add_callback(reference.MovingAverage(self.reference, self.accelerator))
@@ -205,13 +206,15 @@ def train(
         twentieth of the steps; `sampled_tokens` of the last row is what was spent.
 
     Raises:
-        UserError: unknown objective, no items, not one of steps and tokens, sizes that do not fit,
-            a loss or reward that is not finite, no signal for too long, or no memory.
+        UserError: unknown objective, no items, some of them without a picture, not one of steps and
+            tokens, sizes that do not fit, a loss or reward that is not finite, no signal for too
+            long, or no memory.
     """
     if objective not in OBJECTIVES:
         raise UserError(f"objective {objective!r} is unknown: use one of {', '.join(OBJECTIVES)}")
     if not items:
         raise UserError("RL needs at least one training item: none was given")
+    guards.check_pictures(items, label)
     if completions_per_step % num_generations:
         raise UserError(
             f"completions_per_step {completions_per_step} must be a multiple of num_generations "
@@ -226,8 +229,9 @@ def train(
         raise UserError("RL ends after so many steps or so many tokens: give one of the two")
     if 0 in (steps, tokens):
         return model, []
-    fewest = steps
-    if tokens is not None:
+    if tokens is None:
+        fewest = steps = cast(int, steps)  # one of the two is given
+    else:
         fewest, steps = budget.steps(tokens, completions_per_step, max_new_tokens)
     care, scale = care or Care(), scale or Scale()
     width = widen(model, lora)
@@ -286,5 +290,6 @@ def train(
     if save_to:
         trainer.save_model(str(save_to))
     history = [row for row in trainer.state.log_history if "reward" in row]
-    model = trainer.model.to(width) if width else trainer.model
+    trained: Any = trainer.model
+    model = trained.to(width) if width else trained
     return model.eval(), history

@@ -6,13 +6,15 @@ Mixed into TRL's trainers. Each stop is one line with the step; the batch is wri
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
-from medrl_core.errors import UserError
+from medrl_core.data.items import Item
+from medrl_core.errors import UserError, first_three
 from medrl_core.models.micro import TAG_TOKENS
 
 # No group of study micro (40 steps) can stop by this; the official run takes about a thousand.
@@ -27,7 +29,20 @@ def _text(turns) -> str:
     return "".join(part["text"] for part in content if part["type"] == "text")
 
 
-class Guarded:
+def check_pictures(items: Sequence[Item], label: str) -> None:
+    """Refuse items of which some have pictures and some none: TRL batches one kind alone."""
+    without = [item.item_id for item in items if not item.images]
+    if 0 < len(without) < len(items):
+        raise UserError(
+            f"{label}: {len(without)} of {len(items)} items have no picture "
+            f"({first_three(without)}): train on one kind at a time"
+        )
+
+
+_Trainer = cast(Any, object)  # for types: the trainer of TRL next in the order of classes
+
+
+class Guarded(_Trainer):
     """Mixed in before a TRL trainer's class.
 
     Arguments:
@@ -43,6 +58,7 @@ class Guarded:
         self._silent, self._signal, self._learned = 0, False, False
 
     def training_step(self, model, inputs, num_items_in_batch=None):
+        """Take a step as the trainer does; stop at a loss that is not finite."""
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             if isinstance(inputs, Mapping) and "input_ids" in inputs:  # SFT: what was taught
@@ -52,6 +68,7 @@ class Guarded:
         return loss
 
     def compute_loss(self, model, inputs, *args, **kwargs):
+        """Compute the loss as the trainer does, and note whether any advantage moves the model."""
         if "advantages" in inputs:  # after every bonus
             self._signal |= bool(inputs["advantages"].abs().max() > 1e-6)
         return super().compute_loss(model, inputs, *args, **kwargs)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from medrl_core import plain
 from medrl_core.data.items import Item
@@ -48,7 +49,7 @@ def config_file(name: str, lora: bool = False, check: bool = True) -> Path:
     if lora and config.distributed_type in ("DEEPSPEED", "FSDP"):
         raise UserError(f"launch {name!r} splits weights, an adapter needs none of it: use ddp")
     if check and config.distributed_type == "DEEPSPEED" and not is_deepspeed_available():
-        raise UserError(f"launch {name!r} needs DeepSpeed: pip install -e '.[gpu]', or use fsdp2")
+        raise UserError(f"launch {name!r} needs DeepSpeed: pip install deepspeed, or use fsdp2")
     return path
 
 
@@ -56,7 +57,7 @@ def processes(path: Path) -> int:
     """How many processes a configuration starts."""
     from accelerate.commands.config.config_args import load_config_from_file
 
-    return load_config_from_file(str(path)).num_processes
+    return cast(Any, load_config_from_file(str(path))).num_processes
 
 
 def train(
@@ -101,7 +102,7 @@ def train(
 def _follow(command: list[str]) -> int:
     """Run a command, tell its stderr on ours (a notebook would tell it twice), return its code."""
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
+        for line in process.stderr or ():
             print(line, end="", file=sys.stderr, flush=True)
     return process.returncode
 

@@ -34,13 +34,17 @@ class ProgressLines(TrainerCallback):
         self.note = ""
 
     def on_train_begin(self, args, state, control, **kwargs):
+        """Start the clock."""
         self.started = self.said = time.monotonic()
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        shown = {short: logs[name] for name, short in SHOWN.items() if name in (logs or {})}
+        """Keep the numbers that the next line shows."""
+        logs = logs or {}
+        shown = {short: logs[name] for name, short in SHOWN.items() if name in logs}
         self.note = "".join(f", {name} {float(value):.3g}" for name, value in shown.items())
 
     def on_step_end(self, args, state, control, **kwargs):
+        """Print a line, every few seconds and at the last step."""
         now = time.monotonic()
         if now - self.said < EVERY_SECONDS and state.global_step < state.max_steps:
             return

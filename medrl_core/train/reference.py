@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import nullcontext
+from typing import Any, cast
 
 from accelerate import Accelerator
 from torch import nn
@@ -28,9 +29,9 @@ def make(policy: nn.Module, accelerator: Accelerator) -> nn.Module:
     frozen = {id(weight): weight for weight in policy.parameters() if not weight.requires_grad}
     reference = copy.deepcopy(policy, frozen).eval().requires_grad_(False)
     if DistributedBackend(accelerator).is_zero3:
-        import deepspeed
+        import deepspeed  # pyright: ignore[reportMissingImports]
 
-        config = copy.deepcopy(accelerator.state.deepspeed_plugin.deepspeed_config)
+        config = copy.deepcopy(cast(Any, accelerator.state).deepspeed_plugin.deepspeed_config)
         for name in ("optimizer", "scheduler", "bf16", "fp16"):
             config.pop(name, None)
         reference, *_ = deepspeed.initialize(model=reference, config=config)
@@ -74,6 +75,6 @@ def _whole(weight: nn.Parameter, changed: bool = False):
     """
     if not hasattr(weight, "ds_id"):
         return nullcontext()
-    import deepspeed
+    import deepspeed  # pyright: ignore[reportMissingImports]
 
     return deepspeed.zero.GatheredParameters([weight], modifier_rank=0 if changed else None)

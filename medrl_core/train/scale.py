@@ -70,7 +70,7 @@ class Scale:
         if self.vllm is None:
             return {}
         if importlib.util.find_spec("vllm") is None:
-            raise UserError("vllm is not installed: pip install -e '.[gpu]', or set vllm to null")
+            raise UserError("vllm is not installed: pip install vllm, or set vllm to null")
         return {"use_vllm": True, "vllm_mode": self.vllm}
 
 

@@ -16,11 +16,16 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from medrl_core.data import vqa
-from medrl_core.data.items import Item
+from medrl_core.data import benchmarks
+from medrl_core.data.items import LETTERS, Item
+from medrl_core.data.own import SUM, read_items
+from medrl_core.data.pictures import picture_id
+from medrl_core.data.vqa import BENCHMARKS
 from medrl_core.errors import UserError
+from medrl_core.sample.rollouts import read
+from medrl_core.score.statistics import per_item
 
 # By the first word that asks; what begins otherwise is "other".
 _KINDS = {
@@ -63,7 +68,7 @@ def choose(
     """Choose at most n multiple-choice items, equal over letters and then over question types.
 
     Arguments:
-        items: what is chosen from, in any order: the choice hangs on the seed and the items alone.
+        items: what is chosen from, in any order; the choice depends on seed and items alone.
         n: items wanted.
         passes: item_id to how often the start model was right, and of how many samples; None
             leaves the difficulty out.
@@ -105,12 +110,55 @@ def choose(
     return chosen, card
 
 
+def choose_from(
+    source: str,
+    n: int,
+    rollouts: Path | None,
+    against: Path | None,
+    *,
+    keep_never: bool = False,
+    keep_always: bool = False,
+    seed: int = 0,
+) -> tuple[list[Item], dict[str, Any]]:
+    """Choose by `choose` from files.
+
+    Arguments:
+        source: of `own.read_items`.
+        n: items wanted.
+        rollouts: answers of the start model to the same items; None leaves the difficulty out.
+        against: folder of benchmarks as in `benchmarks.load`; None compares with none.
+        keep_never, keep_always: keep what the start model never or always solves.
+        seed: of the choice.
+
+    Returns:
+        The items and the card, which also names the benchmarks compared with and those that were
+        not there.
+
+    Raises:
+        UserError: a file that cannot be read, or rollouts of other items.
+    """
+    asked = read_items(source)
+    found = benchmarks.load(list(BENCHMARKS), str(against)) if against else {}
+    passes = None
+    if rollouts is not None:
+        table = per_item(read(rollouts))
+        passes = {row.Index: (int(row.c), int(row.n)) for row in cast(Any, table).itertuples()}
+        if not passes.keys() & {item.item_id for item in asked}:
+            raise UserError(f"{rollouts} has no answer to {source}: evaluate the start model on it")
+    shown = {one for tests in found.values() for one in benchmarks.pictures(tests)}
+    filters = Filter(not keep_never, not keep_always, frozenset(shown))
+    chosen, card = choose(asked, n, passes, filters, seed=seed)
+    card["compared with"] = list(found)
+    card["not compared with"] = [name for name in BENCHMARKS if name not in found]
+    return chosen, card
+
+
 def _told(card: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}: {count}" for name, count in card.items())
 
 
 def _pictures(item: Item) -> set[str]:
-    return {vqa.picture_id(image) for image in item.images}
+    return {picture_id(image) for image in item.images}
 
 
 def _balanced(items: Iterable[Item], n: int, seed: int) -> list[Item]:
@@ -164,7 +212,7 @@ def _fill(items: Sequence[Item], card: Mapping[str, Any], partial: Path) -> None
     for item in items:
         paths = []
         for image in item.images:
-            paths.append(f"images/{vqa.picture_id(image)}.png")
+            paths.append(f"images/{picture_id(image)}.png")
             if not (partial / paths[-1]).exists():
                 image.save(partial / paths[-1])
         prefix = f"{item.dataset}/{item.split}/"
@@ -173,11 +221,11 @@ def _fill(items: Sequence[Item], card: Mapping[str, Any], partial: Path) -> None
             "image_paths": paths, "question": item.question,
         }  # fmt: skip
         if item.options:
-            options = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", item.options, strict=False))
+            options = dict(zip(LETTERS, item.options, strict=False))
             line |= {"options": options, "answer_label": item.gold}
         lines.append(json.dumps(line | {"answer": item.gold_text}, ensure_ascii=False))
     text = "\n".join(lines) + "\n"
     (partial / "items.jsonl").write_text(text, encoding="utf-8")
     digest = hashlib.sha256(text.encode()).hexdigest()
-    kept = json.dumps({**card, vqa.SUM: digest}, indent=1)
+    kept = json.dumps({**card, SUM: digest}, indent=1)
     (partial / "card.json").write_text(kept + "\n", encoding="utf-8")

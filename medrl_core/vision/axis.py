@@ -55,8 +55,9 @@ def load_limited(
     name: str, *, n_train: int, n_test: int, root: str | None, size: int, allow: Sequence[str],
     seed: int,
 ) -> ImageSet:  # fmt: skip
-    """An image set with at most n_train training (and a quarter of it validation) and n_test test
-    images.
+    """An image set with at most n_train training and n_test test images.
+
+    Of validation images it has at most a quarter of n_train.
 
     Args:
         name, root, size, allow, seed: as in `medrl_core.data.sets.load`.

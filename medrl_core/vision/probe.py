@@ -91,7 +91,7 @@ def linear_probe(
         (N_test, n_classes) scores.
     """
     scaler = StandardScaler().fit(train_x)
-    train, val, test = (scaler.transform(x) for x in (train_x, val_x, test_x))
+    train, val, test = (np.asarray(scaler.transform(x)) for x in (train_x, val_x, test_x))
     if len(train) < train.shape[1]:
         # The L2 solution lies in the span of the training rows: rotate into it, lose nothing.
         basis = np.linalg.svd(train, full_matrices=False)[2].T

@@ -98,7 +98,7 @@ def recall_table(
     """Recall of every class of the linear probes on all labels.
 
     Args:
-        readings: from `vision.look`.
+        readings: from `axis.look`.
         classes: class names of each image set.
         seed: of the bootstrap.
 
@@ -138,7 +138,7 @@ def difference_table(readings: Sequence[Reading], reference: str, seed: int = 0)
     """Accuracy of each tower minus that of a reference tower on the same test images.
 
     Args:
-        readings: from `vision.look`; the linear probes on all labels are compared.
+        readings: from `axis.look`; the linear probes on all labels are compared.
         reference: name of the tower to compare with.
         seed: of the bootstrap.
 

@@ -232,7 +232,7 @@ def test_evaluate_then_score_and_diagnose(model, items, tmp_path):
     out = tmp_path / "out"
     words = ["evaluate", "--model", model, "--items", items, "--out", out, "--max-new-tokens", 4]
     first = said(*words, "-k", 1)
-    assert f"{model}, mcq," in first and f"{model}, open," in first
+    assert f"{model}, mcq," in first and f"{model}, closed," in first
     assert "Pass@2" in said(*words, "-k", 2)  # goes on where it stopped
     assert len(pd.read_parquet(out / "rollouts.parquet")) == 2 * 3
     assert "undecided" in said("diagnose", out, "-k", 2)  # one image tells nothing for sure
@@ -241,8 +241,32 @@ def test_evaluate_then_score_and_diagnose(model, items, tmp_path):
     reworded = items.with_name("reworded.jsonl")
     reworded.write_text(items.read_text().replace("Is it?", "Was it?"))
     words[words.index(items)] = reworded
-    assert "other wordings" in refused(*words, "-k", 2)
+    said(*words, "-k", 2)  # other prompts are sampled anew, the answers to the old ones wait aside
+    assert (out / "rollouts.parquet").read_bytes() != kept
+    words[words.index(reworded)] = items
+    said(*words, "-k", 2)
     assert (out / "rollouts.parquet").read_bytes() == kept
+
+
+def test_what_was_judged_is_judged_again_and_scores_cover_the_items_given(model, items, tmp_path):
+    """Golds of all items swapped, then one of two items: a fresh folder says the same."""
+    out, other = tmp_path / "out", items.with_name("other.jsonl")
+    words = ["--model", model, "-k", 2, "--max-new-tokens", 4]
+    said("evaluate", *words, "--items", items, "--out", out)
+    swapped = items.read_text().replace('"B", "answer": "dog"', '"A", "answer": "cat"')
+    other.write_text(swapped.replace('"answer": "yes"', '"answer": "no"'))
+    again = said("evaluate", *words, "--items", other, "--out", out)
+    fresh = said("evaluate", *words, "--items", other, "--out", tmp_path / "fresh")
+    assert again.splitlines()[:-1] == fresh.splitlines()[:-1]
+    frames = [pd.read_parquet(folder / "rollouts.parquet") for folder in (out, tmp_path / "fresh")]
+    pd.testing.assert_frame_equal(*(frame.drop(columns="logprob") for frame in frames))
+    assert set(frames[0].gold) == {"A", "no"}
+    other.write_text(swapped.splitlines()[0])
+    shorter = said("evaluate", *words, "--items", other, "--out", out)
+    assert "closed" not in shorter and "mcq" in shorter
+    assert set(pd.read_csv(out / "scores.csv").query("scope == 'dataset'").name) == {"toy"}
+    assert pd.read_parquet(out / "rollouts.parquet").item_id.nunique() == 1
+    assert len(RolloutStore(out).keys()) == 2 * 3  # what was sampled is still there
 
 
 def test_bad_lines_are_listed_before_anything_and_can_be_left_out(model, items, tmp_path):
@@ -251,7 +275,7 @@ def test_bad_lines_are_listed_before_anything_and_can_be_left_out(model, items, 
     good = items.read_text().splitlines()
     items.with_name("bad.jsonl").write_text("\n".join(["{", good[0], "[]", good[1]]))
     line = refused(*words)  # before the model is looked for
-    assert "2 bad: line 1: no JSON; line 3: no JSON object: mend them" in line
+    assert "2 bad: line 1: no JSON; line 3: no JSON object: fix them" in line
     assert "--skip-bad" in line and not (tmp_path / "out").exists()
     done = medrl(*words, "--skip-bad", "--model", model)
     assert done.exit_code == 0 and done.stderr.splitlines()[0].endswith(
@@ -275,7 +299,7 @@ def test_exact_support_stands_beside_the_sampled_one(items, tmp_path):
 
 @pytest.mark.parametrize(("change", "why"), [
     (("--model", "no/such/model"), "model 'no/such/model' cannot be loaded"),
-    (("--items", "nowhere.jsonl"), "nowhere.jsonl cannot be read"),
+    (("--items", "nowhere.jsonl"), "nowhere.jsonl is not there"),
     (("--temperature", "0"), "temperature 0.0: must be above 0"),
     (("--top-p", "2"), "top_p 2.0"),
 ])

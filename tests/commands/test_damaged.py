@@ -15,7 +15,8 @@ from PIL import Image
 
 from damaging import check, cuts, flips, of_one_form, refused
 from medrl.commands import scores
-from medrl_core.data import homes, images, pictures, vqa
+from medrl_core.data import images, pictures
+from medrl_core.data.own import read_items
 from medrl_core.errors import UserError
 from medrl_core.sample import rollouts
 from medrl_core.score import exact
@@ -121,9 +122,9 @@ def test_png_images(tmp_path, tried, through):
 
     def read():
         if through == "JSONL":
-            (item,) = vqa.read_jsonl(items)
+            (item,) = read_items(items)
         else:
-            (item,) = vqa.from_rows(homes.rows(str(table), "PMC-VQA"), "PMC-VQA")
+            (item,) = read_items(table, name="PMC-VQA")
         return item.images[0].tobytes()
 
     check(path, read, tried, tried.times(150, 2000))
@@ -165,7 +166,7 @@ def test_items(tmp_path, tried):
     flipped = tried.times(300, 3000)
     # A flipped letter is another letter, and a file cut between two lines is a shorter one: see
     # the next test for items that have a card.
-    check(path, lambda: vqa.read_jsonl(path), tried, flipped, same=of_one_form)
+    check(path, lambda: read_items(path), tried, flipped, same=of_one_form)
     with tried():
         path.write_bytes(text[:-9])
         assert f"{path}: 1 bad: line 4: no JSON" in refused(
@@ -187,12 +188,12 @@ def write_items(path: Path) -> tuple[Path, bytes]:
 )  # fmt: skip
 def test_chosen_items_are_compared_with_their_card(tmp_path, tried):
     path, text = write_items(tmp_path / "all.jsonl")
-    chosen, counts = subset.choose(vqa.read_jsonl(path), 3)
+    chosen, counts = subset.choose(read_items(path), 3)
     made = subset.write(chosen, counts, tmp_path / "chosen")
     times = tried.times(50, 500)
-    assert check(made, lambda: vqa.read_jsonl(made), tried, times) == times + 9
+    assert check(made, lambda: read_items(made), tried, times) == times + 9
     card = made.with_name("card.json")
-    check(card, lambda: vqa.read_jsonl(made), tried, times)
+    check(card, lambda: read_items(made), tried, times)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "json", "csv"])
@@ -214,8 +215,7 @@ def test_rows_of_a_benchmark(tmp_path, tried, kind):
         table.to_csv(path, index=False)
 
     def read():
-        rows = homes.rows(str(path), "PMC-VQA")
-        return vqa.from_rows(rows, "PMC-VQA", source=str(path))
+        return read_items(path, name="PMC-VQA")
 
     whole = path.read_bytes()
     for damaged in (*cuts(whole), *flips(whole, tried.times(60, 600))):

@@ -20,7 +20,9 @@ from conftest import ROOT
 from made_runs import write_run
 from medrl.studies import manifest, parameters, plan, sweep
 from medrl_core import plain
-from medrl_core.data import homes, vqa
+from medrl_core.data import own
+from medrl_core.data.own import read_items
+from medrl_core.data.rows import Row
 from medrl_core.errors import UserError
 from medrl_core.report import results
 from medrl_core.score.parsing import format_ok, parse
@@ -132,7 +134,7 @@ def test_jsonl(items, tried, skip_bad):
         whole = json.dumps(LINE)
         text = edited(json.dumps(changed(LINE, odd)) + "\n" + whole.replace("7", "8"), edits)
         path.write_bytes(as_bytes(text))
-        a_value_or_one_line(lambda: vqa.read_jsonl(path, skip_bad=skip_bad))
+        a_value_or_one_line(lambda: read_items(path, skip_bad=skip_bad))
 
 
 @pytest.mark.fault(
@@ -147,13 +149,13 @@ def test_vqa_rad(items, tried):
     def _(odd, edits):
         text = edited(json.dumps([changed(row, odd), row]), edits)
         (items / "test.json").write_bytes(as_bytes(text))
-        a_value_or_one_line(lambda: vqa.read_vqa_rad(items))
+        a_value_or_one_line(lambda: read_items(items / "test.json"))
 
 
 HOME_ROWS = {
     "PathVQA": {"image": {"bytes": None, "path": "images/one.png"}, "question": "Is it?",
                 "answer": "yes"},
-    "SLAKE": {"qid": 7, "img_name": "../images/one.png", "q_lang": "en", "question": "Which?",
+    "SLAKE": {"qid": 7, "img_name": "images/one.png", "q_lang": "en", "question": "Which?",
               "answer": "Liver"},
     "MMMU-medical": {"id": "1", "question": "<image 1> What?", "answer": "A",
                      "options": "['a', 'b']", "question_type": "multiple-choice",
@@ -170,16 +172,19 @@ HOME_ROWS = {
 
 @pytest.mark.fault(
     "Fuzzed",
-    "rows of the six benchmarks' homes, values changed at random",
+    "rows as the six benchmarks are published, values changed at random",
     "a value, or one line that says what is wrong",
 )
 @pytest.mark.parametrize("benchmark", HOME_ROWS)
-def test_rows_of_homes(items, tried, monkeypatch, benchmark):
+def test_rows_as_published(items, tried, monkeypatch, benchmark):
     given = []
-    monkeypatch.setattr(homes, "_opened", lambda *_: iter(given))
+    monkeypatch.setattr(
+        own, "rows",
+        lambda *_, **__: iter([Row(one, "", "row", items) for one in given]),
+    )
     source = str(items / "x.json")
     given[:] = [HOME_ROWS[benchmark]]
-    assert len(vqa.from_rows(homes.rows(source, benchmark), benchmark)) == 1
+    assert len(read_items(source, name=benchmark)) == 1
 
     @fuzz(tried, ROW, st.booleans(), many=4_000)
     def _(odd, left_out):
@@ -187,7 +192,7 @@ def test_rows_of_homes(items, tried, monkeypatch, benchmark):
         if left_out:
             row.pop(next(iter(row)))
         given[:] = [row, HOME_ROWS[benchmark]]
-        a_value_or_one_line(lambda: vqa.from_rows(homes.rows(source, benchmark), benchmark))
+        a_value_or_one_line(lambda: read_items(source, name=benchmark))
 
 
 WORDS = st.sampled_from(

@@ -18,9 +18,10 @@ import tiny
 from damaging import refused
 from medrl.commands import main as cli
 from medrl.commands.scores import score_folder, summary
-from medrl_core.data import homes, vqa
 from medrl_core.data.images import SPLITS, ImageSet, read_npz, write_npz
 from medrl_core.data.items import build_items
+from medrl_core.data.own import read_items
+from medrl_core.data.pictures import MAX_PIXELS
 from medrl_core.data.prompts import prompt_hash, user_text
 from medrl_core.errors import UserError
 from medrl_core.models import hub
@@ -70,10 +71,10 @@ def test_a_huge_image_is_refused_before_it_is_unpacked(tmp_path, monkeypatch, tr
     )
     (tmp_path / "images").symlink_to(".")
     reads = (
-        lambda: vqa.read_jsonl(one_item(tmp_path, "huge.png")),
-        lambda: list(homes.rows(str(table), "PMC-VQA")),
+        lambda: read_items(one_item(tmp_path, "huge.png")),
+        lambda: read_items(table, name="PMC-VQA"),
     )
-    for read, place in zip(reads, ("line 1", "row 0"), strict=True):
+    for read, place in zip(reads, ("line 1", "line 2"), strict=True):
         with tried(), pytest.raises(UserError) as error:
             read()
         said = str(error.value)
@@ -83,8 +84,8 @@ def test_a_huge_image_is_refused_before_it_is_unpacked(tmp_path, monkeypatch, tr
 
 def test_the_largest_image_that_is_read_is_made_smaller(tmp_path):
     black_png(tmp_path / "large.png", 9_400, 9_500)
-    (item,) = vqa.read_jsonl(one_item(tmp_path, "large.png"))
-    assert 800_000 < item.images[0].width * item.images[0].height <= vqa.MAX_PIXELS
+    (item,) = read_items(one_item(tmp_path, "large.png"))
+    assert 800_000 < item.images[0].width * item.images[0].height <= MAX_PIXELS
 
 
 QUESTION = {"dataset_name": "d", "dataset_index": 0, "image_paths": [], "question": "Is it?"}
@@ -141,7 +142,7 @@ def test_ten_thousand_options(evaluated, tmp_path, tried):
         row = QUESTION | {"options": many, "answer_label": "A", "answer": many[0]}
         path.write_text(json.dumps(row))
         with pytest.raises(UserError, match="line 1: 10000 options: need 2 to 26"):
-            vqa.read_jsonl(path)
+            read_items(path)
     with tried():
         with pytest.raises(UserError, match="plain has 10000 options, at most 26 have a letter"):
             replace(tiny.plain_item(), options=many)
@@ -153,7 +154,7 @@ def test_ten_thousand_options(evaluated, tmp_path, tried):
         )
         texts = (f"<answer>{many[-1]}</answer>", f"It is {many[7]}.", "<answer>finding</answer>")
         said = [Completion(item, "p", i, text, 3, True, -1.0) for i, text in enumerate(texts)]
-        about = {"seed": 0, "model_name": "m", "model_hash": "h", "done": ()}
+        about = {"seed": 0, "model_name": "m", "model_hash": "h"}
         rows = rollout_rows(said, Decoding(), **about)
         assert [row["parsed"] for row in rows] == [many[-1], many[7], "finding"]
         store = RolloutStore(tmp_path / "kept")
@@ -166,7 +167,7 @@ def test_ten_thousand_options(evaluated, tmp_path, tried):
         most = [f"finding {i}" for i in range(26)]
         row = QUESTION | {"options": most, "answer_label": "Z", "answer": most[-1]}
         assert "exact, at least" in evaluated(row, more=("--exact",))
-        text = user_text(vqa.read_jsonl(tmp_path / "items.jsonl")[0])
+        text = user_text(read_items(tmp_path / "items.jsonl")[0])
         assert "\nA) finding 0\n" in text and "\nZ) finding 25\n" in text
 
 
@@ -198,7 +199,7 @@ def test_all_kinds_of_letters(tmp_path, tried, kind):
     with tried():
         path = tmp_path / "items.jsonl"
         path.write_text(json.dumps(row) + "\n" + json.dumps(row | {"dataset_index": 1}))
-        item, other = vqa.read_jsonl(path)
+        item, other = read_items(path)
         assert (item.question, item.options[0], item.gold) == (clean, clean, "A")
         assert user_text(item).startswith(f"{clean}\nA) {clean}\nB) nothing\n")
         texts = [f"<think>{text}</think><answer>{text}</answer>", "<answer>\uff22</answer>", text]
@@ -207,7 +208,7 @@ def test_all_kinds_of_letters(tmp_path, tried, kind):
             for one in (item, other)
             for i, answer in enumerate(texts)
         ]
-        about = {"seed": 0, "model_name": text[:40], "model_hash": "h", "done": ()}
+        about = {"seed": 0, "model_name": text[:40], "model_hash": "h"}
         store = RolloutStore(tmp_path)
         store.append(rollout_rows(said, Decoding(), **about))
         store.compact()
@@ -241,14 +242,14 @@ def test_half_a_surrogate_pair_is_refused(tmp_path, tried):
             bad = ["\ud800", "b"] if field == "options" else "x\udfff"
             path.write_text(json.dumps(row | {field: bad}))
             with pytest.raises(UserError, match="line 1: .*(half a surrogate pair|is no letter)"):
-                vqa.read_jsonl(path)
+                read_items(path)
     with tried():
         path.write_text(json.dumps(row | {"image_paths": ["\ud800.png"]}))
         with pytest.raises(UserError, match=r"image path '\\ud800.png' is not a path"):
-            vqa.read_jsonl(path)
+            read_items(path)
     with tried():
         store, item = RolloutStore(tmp_path / "kept"), tiny.plain_item()
-        about = {"seed": 0, "model_name": "m", "model_hash": "h", "done": ()}
+        about = {"seed": 0, "model_name": "m", "model_hash": "h"}
         said = Completion(item, "p", 0, "\ud800", 1, True, 0.0)
         with pytest.raises(UserError, match="a rollout row has a value of the wrong type"):
             store.append(rollout_rows([said], Decoding(), **about))
@@ -278,12 +279,12 @@ def test_nothing_is_refused(tmp_path, tried):
     with tried(), pytest.raises(UserError, match="s has no images to train and val and test"):
         vision.probe_once(images_of(0), "pixels")
     for content in ("", "\n\n", " "):
-        with tried(), pytest.raises(UserError, match="items.jsonl holds no item"):
+        with tried(), pytest.raises(UserError, match="items.jsonl contains no item"):
             (tmp_path / "items.jsonl").write_text(content)
-            vqa.read_jsonl(tmp_path / "items.jsonl")
-    with tried(), pytest.raises(UserError, match="test.json holds no list of questions"):
+            read_items(tmp_path / "items.jsonl")
+    with tried(), pytest.raises(UserError, match="test.json is no list of questions"):
         (tmp_path / "test.json").write_text("[]")
-        vqa.read_vqa_rad(tmp_path)
+        read_items(tmp_path / "test.json")
     with tried():
         RolloutStore(tmp_path / "out")
         assert "holds no rollouts" in refused("score", tmp_path / "out")

@@ -22,8 +22,11 @@ from PIL import Image
 from attacks import Pickled, refused
 from medrl.studies import plan
 from medrl_core import plain
-from medrl_core.data import homes, medmnist, vqa
+from medrl_core.data import medmnist
+from medrl_core.data import rows as tables
 from medrl_core.data.images import read_npz
+from medrl_core.data.own import read_items
+from medrl_core.data.pictures import picture_id
 from medrl_core.models import hub
 from medrl_core.train import launch
 
@@ -106,7 +109,7 @@ def table(path, pictures, kind=None):
 
 
 def rows(path):
-    return list(homes.rows(str(path), "PathVQA"))
+    return read_items(path, name="PathVQA")
 
 
 @pytest.mark.fault(
@@ -128,12 +131,12 @@ def test_images_of_a_parquet_file_stay_in_its_folder(tmp_path, tried, kind):
         for name in [*outside, address, f"file://{tmp_path}/secret.png", "/dev/stdin"]:
             with tried():
                 path = table(inner / "x.parquet", [{"bytes": None, "path": name}], kind)
-                refused(lambda path=path: rows(path), "row 0: image", "mend or remove it")
+                refused(lambda path=path: rows(path), "row 0: image", "fix them")
         with pytest.raises(TimeoutError):
             server.accept()
     shutil.copy(tmp_path / "secret.png", inner / "own.png")
     ((row),) = rows(table(inner / "x.parquet", [{"bytes": None, "path": "own.png"}], kind))
-    assert row["images"][0].size == (8, 8)
+    assert row.images[0].size == (8, 8)
 
 
 @pytest.mark.fault(
@@ -154,7 +157,7 @@ def test_no_type_in_a_parquet_file_calls_another_reader(tmp_path, tried, kind):
     "refused by its own list of contents",
 )
 def test_a_parquet_file_that_unpacks_to_too_much_is_refused(tmp_path, tried, monkeypatch):
-    monkeypatch.setattr(homes, "MOST_UNPACKED", 10**6)
+    monkeypatch.setattr(tables, "MOST_UNPACKED", 10**6)
     path = table(tmp_path / "in/x.parquet", [{"bytes": bytes(10**6), "path": None}] * 2, IMAGE)
     zstd = path.with_name("z.parquet")
     made = pq.read_table(path)
@@ -180,7 +183,7 @@ def test_a_postscript_program_is_no_image(tmp_path, hit, tried, monkeypatch):
     for name in ("a.eps", "a.png"):
         (tmp_path / name).write_bytes(program)
         with tried():
-            refused(lambda name=name: vqa.read_jsonl(jsonl(tmp_path, [name])), "cannot be read")
+            refused(lambda name=name: read_items(jsonl(tmp_path, [name])), "cannot be read")
     path = table(tmp_path / "in/x.parquet", [{"bytes": program, "path": None}], IMAGE)
     with tried():
         refused(lambda: rows(path), "cannot be read")
@@ -216,18 +219,18 @@ def test_image_paths_stay_in_their_folder(tmp_path, tried):
         deeper = name if name.startswith("/") else f"../{name}"
         question = {"question": "Is it?", "answer": "yes"}
         with tried(4):
-            refused(lambda name=name: vqa.read_jsonl(jsonl(inner, [name])), "image")
+            refused(lambda name=name: read_items(jsonl(inner, [name])), "image")
             row = {"id": 0, "image": name, **question}
             (inner / "test.json").write_text(json.dumps([row]))
-            refused(lambda: vqa.read_vqa_rad(inner), "image")
+            refused(lambda: read_items(inner / "test.json"), "image")
             row = {"qid": 0, "img_name": deeper, "q_lang": "en", **question}
             (inner / "slake.json").write_text(json.dumps([row]))
-            refused(lambda: list(homes.rows(str(inner / "slake.json"), "SLAKE")), "image")
+            refused(lambda: read_items(inner / "slake.json", name="SLAKE"), "image")
             (inner / "pmc.csv").write_text(
                 "Figure_path,Question,Answer,Choice A,Choice B,Choice C,Choice D\n"
                 f'"{deeper.replace(chr(0), "")}",Is it?,A,a,b,c,d\n'
             )
-            refused(lambda: list(homes.rows(str(inner / "pmc.csv"), "PMC-VQA")), "image")
+            refused(lambda: read_items(inner / "pmc.csv", name="PMC-VQA"), "image")
     gc.collect()
 
 
@@ -253,7 +256,7 @@ TAGS = ["!!python/object/apply:os.mkdir [HIT]", "!!python/object/new:os.mkdir [H
 def test_a_strange_card_is_refused_in_one_line(tmp_path, text):
     path = jsonl(tmp_path, [])
     (tmp_path / "card.json").write_text(text)
-    refused(lambda: vqa.read_jsonl(path), "card.json gives no")
+    refused(lambda: read_items(path), "card.json gives no")
     refused(lambda: hub.exposure(str(tmp_path)), "card.json is no card of a model")
 
 
@@ -265,8 +268,9 @@ def test_links_inside_the_folder_and_hard_links_are_read(tmp_path):
     (inner / "soft.png").symlink_to("images/hard.png")
     (inner / "more").symlink_to("images")
     for name in ("images/hard.png", "soft.png", "more/hard.png", "images/../soft.png"):
-        ((item),) = vqa.read_jsonl(jsonl(inner, [name]))
-        assert item.image_id == "d/images/hard.png" and item.images[0].size == (8, 8)
+        ((item),) = read_items(jsonl(inner, [name]))
+        shown = item.images[0]
+        assert item.image_id == f"d/{picture_id(shown)}" and shown.size == (8, 8)
 
 
 @pytest.mark.fault(

@@ -24,7 +24,8 @@ import small_book
 import tiny
 from conftest import ROOT
 from damaging import refused
-from medrl_core.data import homes, network
+from medrl_core.data import network
+from medrl_core.data.own import read_items
 from medrl_core.errors import UserError
 from medrl_core.models import hub, towers
 
@@ -107,7 +108,7 @@ def test_a_hub_that_stalls(hub_stalls, tried, tmp_path):
         towers.open_tower("owner/seeing", tiny.image_set())
     with tried():
         with pytest.raises(UserError) as error:
-            list(homes.rows(f"owner/rows@{HASH}", "PathVQA"))
+            read_items(f"owner/rows@{HASH}", name="PathVQA")
         asked_for("data set 'owner/rows'", str(error.value))
     with tried():
         question = {"dataset_name": "d", "dataset_index": 0, "image_paths": [], "question": "Is?"}

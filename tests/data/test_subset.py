@@ -12,8 +12,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from medrl.commands import main as cli
-from medrl_core.data import vqa
 from medrl_core.data.items import Item
+from medrl_core.data.own import read_items
+from medrl_core.data.pictures import picture_id
 from medrl_core.errors import UserError
 from medrl_core.train import subset
 
@@ -46,7 +47,7 @@ def test_every_count_by_hand():
     passes = {f"pmc/test/{i}": (2, 4) for i in range(9)}
     passes |= {"pmc/test/6": (0, 4), "pmc/test/7": (4, 4)}
     del passes["pmc/test/8"]
-    filters = subset.Filter(excluded={vqa.picture_id(GREY[1])})
+    filters = subset.Filter(excluded={picture_id(GREY[1])})
     chosen, card = subset.choose(items, 3, passes, filters)
     assert card == {
         "read": 9, "wanted": 3, "seed": 0, "no multiple choice": 1,
@@ -101,11 +102,11 @@ def test_types_are_equal_where_the_supply_allows():
 def test_what_is_written_is_read_back_and_the_card_lies_beside(tmp_path):
     items = [item(0, "B"), item(1, "A", "Où?", GREY[2])]
     path = subset.write(items, {"chosen": 2}, tmp_path / "s")
-    back = vqa.read_jsonl(path)
+    back = read_items(path)
     for one, same in zip(items, back, strict=True):
         for name in ("item_id", "question", "options", "gold", "answer_format"):
             assert getattr(one, name) == getattr(same, name)
-        assert vqa.picture_id(one.images[0]) == vqa.picture_id(same.images[0])
+        assert picture_id(one.images[0]) == picture_id(same.images[0])
     card = json.loads((tmp_path / "s/card.json").read_text())
     assert card["chosen"] == 2 and len(card["sha256 of items.jsonl"]) == 64
     with pytest.raises(UserError, match="is there already"):

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import tiny
 from medrl_core.errors import UserError
@@ -57,6 +58,55 @@ def test_the_hash_names_the_weights(folder):
         next(model.parameters()).add_(1e-3)
     hub.save(model, processor, folder)
     assert hub.model_hash(str(folder)) != first
+
+
+SETTINGS = {
+    "config.json": ("hidden_act", "gelu"),
+    "generation_config.json": ("eos_token_id", 1),
+    "processor_config.json": ("image_processor", {"image_mean": [0.1, 0.2, 0.3]}),
+    "tokenizer_config.json": ("add_bos_token", True),
+    "preprocessor_config.json": ("image_mean", [0.0, 0.0, 0.0]),
+}
+
+
+@pytest.mark.parametrize("name", [*SETTINGS, "chat_template.jinja", "tokenizer.json"])
+def test_the_hash_covers_each_setting_that_changes_an_answer(folder, name):
+    first, path = hub.model_hash(str(folder)), folder / name
+    if name in SETTINGS:
+        content = json.loads(path.read_text()) if path.is_file() else {}
+        key, value = SETTINGS[name]
+        written = content | {"transformers_version": "1.2.3"}
+        if path.is_file():
+            path.write_text(json.dumps(written, indent=3))
+            assert hub.model_hash(str(folder)) == first  # who wrote it, and how, is no setting
+        path.write_text(json.dumps(content | {key: value}))
+    else:
+        path.write_text((path.read_text() if path.is_file() else "") + " ")
+    assert hub.model_hash(str(folder)) != first
+
+
+def test_the_hash_of_an_adapter_covers_its_base(folder, tmp_path):
+    model, processor = hub.load(str(folder))
+    from peft import get_peft_model
+
+    adapter = tmp_path / "adapter"
+    get_peft_model(model, sft.lora_config(2)).save_pretrained(adapter)
+    processor.save_pretrained(adapter)
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    put = lambda base: (adapter / "adapter_config.json").write_text(  # noqa: E731
+        json.dumps(config | {"base_model_name_or_path": str(base)})
+    )
+    put(folder)
+    first = hub.model_hash(str(adapter))
+    moved = tmp_path / "moved"
+    shutil.copytree(folder, moved)
+    put(moved)
+    assert hub.model_hash(str(adapter)) == first  # where the base is does not matter
+    weights = load_file(moved / "model.safetensors")
+    name = next(iter(weights))
+    weights[name] = weights[name] + 1
+    save_file(weights, moved / "model.safetensors")
+    assert hub.model_hash(str(adapter)) != first
 
 
 def test_equal_weights_in_another_folder_have_the_same_hash(folder, tmp_path):

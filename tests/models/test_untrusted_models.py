@@ -16,7 +16,7 @@ import tiny
 from attacks import Pickled, refused
 from medrl.studies import plan
 from medrl_core.errors import UserError
-from medrl_core.models import hub
+from medrl_core.models import hub, whole
 from medrl_core.sample.batches import batches
 from medrl_core.train import checkpoints, grpo, sft
 from medrl_core.train.care import Care
@@ -67,7 +67,7 @@ def _adapter(folder, hit):
     folder.rename(base)
     (base / "base.safetensors").rename(base / "model.safetensors")
     shutil.copytree(base, folder, ignore=shutil.ignore_patterns("*.safetensors"))
-    put(folder / hub.ADAPTER, base_model_name_or_path=str(base), peft_type="LORA", r=2,
+    put(folder / whole.ADAPTER, base_model_name_or_path=str(base), peft_type="LORA", r=2,
         target_modules=["q_proj"])  # fmt: skip
     torch.save({"weight": Pickled(hit)}, folder / "adapter_model.bin")
 

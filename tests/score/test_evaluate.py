@@ -11,7 +11,6 @@ from medrl_core.errors import UserError
 from medrl_core.sample import sampling
 from medrl_core.sample.rollouts import COLUMNS, RolloutStore
 from medrl_core.sample.sampling import Decoding
-from medrl_core.score import evaluate as module
 from medrl_core.score.evaluate import evaluate
 
 ITEMS = tiny.items("open", 6)
@@ -32,11 +31,12 @@ def run(model_and_processor, folder, items=ITEMS, k=2, decoding=None, seed=0, mo
 
 def small_batches(monkeypatch):
     """Two items a batch, so that a run writes several parts."""
+    drawn = sampling.sample
 
     def sample(*args, **kwargs):
-        yield from sampling.sample(*args, **kwargs, rows_per_batch=6)
+        yield from drawn(*args, **kwargs, rows_per_batch=6)
 
-    monkeypatch.setattr(module, "sample", sample)
+    monkeypatch.setattr(sampling, "sample", sample)
 
 
 def test_an_interrupted_run_ends_like_an_undisturbed_one(

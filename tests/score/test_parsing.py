@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medrl_core.score.parsing import format_ok, is_correct, normalise, parse
+from medrl_core.score.parsing import format_ok, normalise, parse
 
 TABLE = yaml.safe_load((Path(__file__).parent / "parsing_cases.yaml").read_text(encoding="utf-8"))
 OPTIONS = ("pneumonia", "effusion", "normal chest", "hepatitis B")
@@ -116,11 +116,3 @@ def test_wrong_items_are_refused(kwargs):
 ])
 def test_format_ok(text, ok):
     assert format_ok(text) is ok
-
-
-@pytest.mark.parametrize("answer, gold, right", [
-    ("C", "C", True), ("C", "c", True), ("B", "C", False), (None, "C", False), (None, "", False),
-    ("left lung", "The left lung.", True), ("effusion", "pleural effusion", False),
-])
-def test_is_correct(answer, gold, right):
-    assert is_correct(answer, gold) is right

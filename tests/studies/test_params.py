@@ -43,6 +43,7 @@ REFUSED = [
     ("02_support", {"datasets": ["phantom-blod"]}, ["datasets[0]", "'phantom-blood'"]),
     ("02_support", {"model": "run:3_sft"}, ["model = 'run:3_sft'", "run:NOTEBOOK/path"]),
     ("02_support", {"model": "run:03_sft/../../x"}, ["model = ", "run:NOTEBOOK/path"]),
+    ("00_data", {"datasets": "retinamnist"}, ["'retinamnist' is ref", "datasets=[retinamnist]"]),
     ("00_data", {"size": 32}, ["size = 32 ", "28, 64, 128, 224"]),
     ("00_data", {"root": 3}, ["root = 3 ", "text or null"]),
     ("01_vision", {"towers": {"net": "resnet18"}, "fractions": [0.5]}, ["resnet18", "add 1.0"]),
@@ -50,7 +51,7 @@ REFUSED = [
     ("01_vision", {"seeds": [0, -1]}, ["seeds[1] = -1 ", "at least 0"]),
     ("03_sft", {"lora": "yes"}, ["lora = 'yes'", "true or false"]),
     ("05_transfer", {"arms": "run:04_rl/models"}, ["arms = ", "run:NOTEBOOK"]),
-    ("07_vqa", {"benchmarks": ["VQARAD"]}, ["benchmarks[0] = 'VQARAD'", "'VQA-RAD'"]),
+    ("07_vqa", {"benchmarks": ["VQARAD"]}, ["no benchmark 'VQARAD'; did you mean 'VQA-RAD'?"]),
 ]
 CONTRADICTIONS = [
     ("00_data", {"n_show": 9, "n_train": 8}, ["n_show = 9", "n_train = 8"]),

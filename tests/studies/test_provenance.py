@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 
@@ -85,3 +86,18 @@ def test_git_state_follows_commits_and_changes(tmp_path, monkeypatch):
     assert (len(commit), dirty) == (40, False)
     (tmp_path / "a").write_text("2")
     assert manifest.git_state() == (commit, True)
+    assert manifest.commit_date()
+    (tmp_path / "unpacked").mkdir()  # a ZIP file of the project, unpacked in another repository
+    monkeypatch.chdir("unpacked")
+    assert (manifest.git_state(), manifest.commit_date()) == ((None, None), None)
+
+
+def test_packages_are_those_of_all_layers_that_are_installed(monkeypatch):
+    asked = [
+        "numpy>=2", 'torch; extra == "models"', 'gone-from-here; extra == "models"',
+        'medrl[models]; extra == "study"', 'papermill; extra == "study"', 'pytest; extra == "dev"',
+    ]  # fmt: skip
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: asked)
+    found = manifest.packages()
+    assert list(found) == ["python", "numpy", "torch", "papermill"]
+    assert found["numpy"] == importlib.metadata.version("numpy")

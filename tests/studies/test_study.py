@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -160,10 +161,68 @@ def test_medmnist_files_are_part_of_a_run(toy, monkeypatch):
     for name in ("bloodmnist.npz", "bloodmnist_64.npz", "dermamnist.npz"):
         Path("images", name).write_text(name)
     values = plan.resolve(plan.load_study("toy"), "00_data", {"datasets": ["bloodmnist"]})
-    assert plan.data_files(values) == [Path("images/bloodmnist.npz")]
-    assert plan.data_files(values.model_copy(update={"size": 64})) == [
-        Path("images/bloodmnist_64.npz")
+    name = "images/bloodmnist.npz"
+    assert plan.data_files(values) == {name: Path(name)}
+    larger = plan.data_files(values.model_copy(update={"size": 64}))
+    assert list(larger) == ["images/bloodmnist_64.npz"]
+
+
+def changed_parts(notebook: str, values: dict, path: Path) -> list[str]:
+    """The names in a fingerprint whose sums differ after a byte is added to a file."""
+    loaded = plan.load_study("toy")
+    found = []
+    for _ in range(2):
+        plan.file_hash.cache_clear()
+        found.append(plan.fingerprint(loaded, notebook, plan.resolve(loaded, notebook, values)))
+        path.write_bytes(path.read_bytes() + b" ")
+    assert found[0].keys() == found[1].keys()
+    assert not any("/" in name and Path(name).is_absolute() for name in found[0])
+    return [name for name in found[0] if found[0][name] != found[1][name]]
+
+
+def test_two_files_of_one_name_outside_the_clone_both_count(toy, tmp_path_factory):
+    """Two towers with model.safetensors each: a change of either is seen, and named."""
+    away = tmp_path_factory.mktemp("away")
+    towers = {}
+    for name in ("a", "b"):
+        (away / name).mkdir()
+        (away / name / "model.safetensors").write_text(name)
+        towers[name] = str(away / name)
+    write_notebook("01_vision", "x = 1")
+    for name in towers:
+        changed = changed_parts("01_vision", {"towers": towers}, away / name / "model.safetensors")
+        assert changed == [f"towers.{name}: model.safetensors"]
+
+
+def test_the_base_of_an_adapter_is_part_of_a_run(toy, tmp_path_factory):
+    away = tmp_path_factory.mktemp("away")
+    (away / "base").mkdir()
+    (away / "base/config.json").write_text("{}")
+    (away / "adapter").mkdir()
+    named = {"base_model_name_or_path": str(away / "base")}
+    (away / "adapter/adapter_config.json").write_text(json.dumps(named))
+    model = {"model": str(away / "adapter")}
+    assert changed_parts("02_support", model, away / "base/config.json") == [
+        "model, base: config.json"
     ]
+
+
+def test_every_picture_that_an_item_names_is_part_of_a_run(toy, tmp_path_factory):
+    """A table, its pictures, and a YAML whose pictures are in a folder of their own."""
+    away = tmp_path_factory.mktemp("away")
+    for name in ("data", "pictures"):
+        (away / name).mkdir()
+        (away / name / "1.png").write_bytes(b"one")
+    (away / "data/q.csv").write_text("image,question,answer\n1.png,Is it?,yes\n")
+    (away / "q.yaml").write_text("source: data/q.csv\nimages: pictures\n")
+    write_notebook("07_vqa", "x = 1")
+    for source, path, named in (
+        ("data/q.csv", "data/1.png", "sources.VQA-RAD: 1.png"),
+        ("data/q.csv", "data/q.csv", "sources.VQA-RAD: q.csv"),
+        ("q.yaml", "pictures/1.png", "sources.VQA-RAD: pictures/1.png"),
+    ):
+        values = {"sources": {"VQA-RAD": str(away / source)}}
+        assert changed_parts("07_vqa", values, away / path) == [named]
 
 
 def test_a_run_folder_is_complete_with_its_manifest(toy):

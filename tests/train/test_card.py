@@ -8,7 +8,7 @@ import pytest
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from conftest import ROOT
-from medrl_core.models import hub
+from medrl_core.models import hub, whole
 from medrl_core.report import base_card
 from medrl_core.train.base import curriculum, pretrain
 
@@ -19,7 +19,7 @@ MCQ = {row["dataset"]: row for row in CARD["held_out"] if row["answer_format"] =
 
 
 def test_the_weights_are_those_of_the_card():
-    assert hub.model_hash(str(BASE)) == CARD["weights"]
+    assert whole.weights_hash(BASE) == CARD["weights"]
     assert hub.exposure(str(BASE)) == CARD["exposure"]
 
 

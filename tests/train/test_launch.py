@@ -81,7 +81,7 @@ def test_what_cannot_be_launched_is_refused(tmp_path):
         launch.config_file("dpp")
     with pytest.raises(UserError, match="launch 'fsdp2' splits weights, .* use ddp"):
         launch.config_file("fsdp2", lora=True)
-    with pytest.raises(UserError, match=r"launch 'zero3' needs DeepSpeed: pip install -e '.\[gpu"):
+    with pytest.raises(UserError, match=r"launch 'zero3' needs DeepSpeed: pip install d"):
         launch.config_file("zero3")
     other = tmp_path / "other.yaml"
     other.write_text("distributed_type: MULTI_GPU\nnumber: 3\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
+from typing import Any, cast
 
 import pandas as pd
 
@@ -71,7 +72,7 @@ def actions(answer: dict[str, str], table: pd.DataFrame, tau: float, delta: floa
     Arguments: `answer` name to action; `table` columns support, gap and their _low and _high;
     `tau` and `delta` thresholds.
     """
-    rows = list(table.itertuples())
+    rows = list(cast(Any, table).itertuples())
     right = {
         row.Index: _careful(
             (row.support_low, row.support_high), (row.gap_low, row.gap_high), tau, delta
@@ -123,7 +124,7 @@ def misled(
     """
     says = {
         name: _rule(row["pass@k"], row["pass@k"] - row["acc@1"], tau, delta)
-        for name, row in raw.iterrows()
+        for name, row in cast(Any, raw).iterrows()
     }
     compare.names(
         answer,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from medrl.labs.checks import compare
 
-SMALLEST_STD = 1e-4  # as in PAPER.md: it keeps a group of equal rewards from dividing by zero
+SMALLEST_STD = 1e-4  # as in the paper: it keeps a group of equal rewards from dividing by zero
 
 
 def advantages(answer: Callable) -> None:

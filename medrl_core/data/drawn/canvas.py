@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def generator(*key: int | str) -> np.random.Generator:
@@ -116,7 +117,7 @@ class Canvas:
         return weights @ self.rng.standard_normal((cells, cells)) @ weights.T
 
 
-def paint(image: np.ndarray, mask: np.ndarray, value: float | np.ndarray) -> None:
+def paint(image: np.ndarray, mask: np.ndarray, value: ArrayLike) -> None:
     """Lays a grey value, colour or picture over an image, in place, where the mask is 1.
 
     Arguments:
@@ -129,7 +130,9 @@ def paint(image: np.ndarray, mask: np.ndarray, value: float | np.ndarray) -> Non
     image += mask * (np.asarray(value) - image)
 
 
-def scatter(rng: np.random.Generator, n: int, reach: float, apart: float) -> np.ndarray:
+def scatter(
+    rng: np.random.Generator, n: int | np.integer, reach: float, apart: float
+) -> np.ndarray:
     """Throws n points into a disc, keeping them apart where there is room.
 
     Arguments:

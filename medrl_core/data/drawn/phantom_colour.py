@@ -45,7 +45,7 @@ def fundus(label: int, c: Canvas) -> np.ndarray:
             c.fill(np.abs(c.y - arch) - 0.03) * c.fill((c.x - disc[0]) * side),
             (0.6, 0.22, 0.12),
         )
-    paint(image, c.ellipse(*disc, 0.18, 0.2), (0.98, 0.8, 0.5))
+    paint(image, c.ellipse(disc[0], disc[1], 0.18, 0.2), (0.98, 0.8, 0.5))
     low, high = LESIONS[FUNDUS[label]]
     count = rng.integers(low, high + 1)
     if count:
@@ -143,11 +143,11 @@ def blood(label: int, c: Canvas) -> np.ndarray:
     body = c.blob(0, 0, r, r * rng.uniform(0.9, 1.0), spin, {2: 0.03, 3: 0.03})
     paint(image, body, pale.get(cell, (0.9, 0.78, 0.86)))
 
-    def lobes(n: int, reach: float, size: float) -> None:
+    def lobes(n: int | np.integer, reach: float, size: float) -> None:
         turns = spin + np.arange(n) * 1.45
         spots = reach * np.stack([np.cos(turns), np.sin(turns)], 1)
         for a, b in zip(spots[:-1], spots[1:], strict=True):
-            paint(image, c.segment(*a, *b, 0.09), purple)
+            paint(image, c.segment(a[0], a[1], b[0], b[1], 0.09), purple)
         paint(image, c.discs(spots, size), purple)
 
     if cell == "neutrophil":

@@ -149,7 +149,7 @@ def _escaped(written: str) -> tuple[str, int]:
 
 
 def _ends(written: str, at: int, nested: list[str]) -> bool:
-    following = re.compile(r"\s*(.?)", re.DOTALL).match(written, at)
+    following: Any = re.compile(r"\s*(.?)", re.DOTALL).match(written, at)  # it matches anything
     sign = following[1]
     if sign == ",":
         return bool(_AFTER_COMMA[nested[-1] if nested else "["].match(written, following.end()))

@@ -1,9 +1,9 @@
 """Gold answers as logs write them (letter, text, index, list) to the letters or texts that count.
 
-    >>> accepted_answers("Right lung", ("Left lung", "Right lung"))
-    (True, ('B',))
-    >>> accepted_answers(0, ("Left lung", "Right lung"), "index")
-    (True, ('A',))
+>>> accepted_answers("Right lung", ("Left lung", "Right lung"))
+(True, ('B',))
+>>> accepted_answers(0, ("Left lung", "Right lung"), "index")
+(True, ('A',))
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -96,7 +96,7 @@ def grade(log: Log, trust: str | None = None) -> Graded:
     rows = _rollouts(frame.assign(correct=verdicts)[counted], log, items, golds)
     return Graded(
         log, rows, " and ".join(sorted(used)), int(both.sum()),
-        frame[differ].assign(gold=[golds[one] for one in frame.item_id[differ]]),
+        frame[differ].assign(gold=cast(Any, [golds[one] for one in frame.item_id[differ]])),
         len(log.completions) - len(frame), int((~counted).sum()), notes,
     )  # fmt: skip
 
@@ -146,7 +146,8 @@ def _parsed(
     text: str, answer_format: str, options: tuple[str, ...] | None, order: Any, letters: int
 ) -> tuple[str | None, str]:
     if answer_format == "mcq":
-        shown = [options[at] for at in order] if order else options
+        told: tuple[str, ...] = options or ()
+        shown = tuple(told[int(at)] for at in order) if order else told
         found = parse(text, answer_format="mcq", options=shown[:26])
         if found.answer is None or not order:
             return found
@@ -165,12 +166,12 @@ def _letters(items: pd.DataFrame) -> int:
 
 def _golds(frame: pd.DataFrame, items: pd.DataFrame) -> tuple[dict[str, tuple[str, ...]], int]:
     """Gold answers by item; where the log has none, the one answer that all its right ones name."""
-    golds = items.gold.to_dict()
+    golds = cast("dict[str, tuple[str, ...]]", items.gold.to_dict())
     bare = [one for one, gold in golds.items() if not gold and items.answer_format[one] == "mcq"]
     if not bare:
         return golds, 0
     rows = frame[frame.item_id.isin(bare) & frame.stored.fillna(False).astype(bool)]
-    named = defaultdict(set)
+    named: dict[str, set[str]] = defaultdict(set)
     for item_id, answer in zip(rows.item_id, rows.parsed, strict=True):
         if isinstance(answer, str):
             named[item_id].add(answer)
@@ -254,7 +255,7 @@ def _labels(frame: pd.DataFrame, items: pd.DataFrame, golds: dict) -> pd.Series:
 
 
 def per_item_counts(graded: Graded) -> pd.DataFrame:
-    """n and correct of each item, of its samples, or of its greedy answers where it has no samples.
+    """N and correct of each item, of its samples, or of its greedy answers where it has no samples.
 
     Returns: columns item_id, n, correct, missing and, of a series, step.
     """

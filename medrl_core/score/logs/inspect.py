@@ -88,7 +88,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     info = archive.getinfo(name)
     if info.file_size > files.LARGEST:
         raise OSError(f"it says that it is {info.file_size:,} bytes")
-    file = archive.fp
+    file: Any = archive.fp
     file.seek(info.header_offset)
     name_size, extra_size = struct.unpack("<26x2H", file.read(30))
     file.seek(name_size + extra_size, 1)
@@ -149,7 +149,7 @@ def _log(
     if status != "success":
         notes.append(f"the run ended as '{status}'; it may lack samples")
     told = [text_id(one) for one in maybe(about, "dataset.sample_ids") or []]
-    if absent := sum(one not in found for one in told):
+    if absent := sum(not one or one not in found for one in told):
         notes.append(f"{absent} of {len(told)} items of the run have no sample")
     if values:
         notes.append(f"{values} scores of '{scorer}' are neither right nor wrong and do not count")
@@ -200,7 +200,7 @@ def _item(found: Answers, sample: Mapping, where: str, task: str, epochs: int) -
     pictures = [_attached(image, attached) for image in images]
     several = bool(options) and isinstance(target, list) and len(target) > 1
     found.item(
-        text_id(sample["id"]), question, options=options, gold=target, images=pictures,
+        str(text_id(sample["id"])), question, options=options, gold=target, images=pictures,
         image_id="|".join(hashlib.sha256(p.encode()).hexdigest()[:16] for p in pictures),
         gold_rule="all" if several else "any", dataset=task, asked=epochs,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from medrl_core.errors import UserError
 from medrl_core.score.logs import files
@@ -144,7 +144,7 @@ def _own_ids(rows: list) -> list[str | None]:
 
 def _is_likelihood(resps: Any) -> bool:
     """Say whether answers are (log-likelihood, is greedy) pairs, as numbers or as their texts."""
-    first = resps[0] if isinstance(resps, list) and resps else None
+    first: Any = resps[0] if isinstance(resps, list) and resps else None
     while isinstance(first, list) and len(first) == 1:
         first = first[0]
     pair = isinstance(first, (list, tuple)) and len(first) == 2
@@ -187,7 +187,7 @@ def doc_options(doc: Any) -> tuple[str, ...] | None:
 
 
 def _question(row: Mapping, prompt: str) -> tuple[str, tuple[str, ...] | None]:
-    doc = row.get("doc") if isinstance(row.get("doc"), Mapping) else {}
+    doc: Any = row.get("doc") if isinstance(row.get("doc"), Mapping) else {}
     question, shown = question_and_options(prompt)
     own = next((doc[name] for name in _QUESTION if isinstance(doc.get(name), str)), "")
     return own or question, fuller(doc_options(doc), shown)
@@ -212,7 +212,7 @@ def _likelihood(
     if len(texts) == len(told) > 1:
         if set(texts) != set(LETTERS[: len(texts)]) or not options:
             options = tuple(texts)
-        best = max(range(len(told)), key=lambda at: told[at])
+        best = max(range(len(told)), key=lambda at: cast(Any, told[at]))
         answer = LETTERS[best] if best < len(LETTERS) else None
     else:
         options, answer = None, None

@@ -72,7 +72,7 @@ def _log(path: Path, wanted: Wanted) -> Log:
             dataset=task, asked=drawn,
         )  # fmt: skip
         one = scorer and len(texts) == 1 and drawn < 2
-        stored = verdict(_value(row.get(scorer))) if one else None
+        stored = verdict(_value(row.get(str(scorer)))) if one else None
         for text in texts:
             found.completion(
                 item_id, text, stored=stored, greedy=greedy,

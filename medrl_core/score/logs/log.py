@@ -1,11 +1,11 @@
 """What every log of answers is read into: completions, items, and what the log lacks.
 
-    >>> found = Answers()
-    >>> found.item("q1", "Which lobe?", options=("Upper", "Lower"), gold="B")
-    >>> found.completion("q1", "<answer>B</answer>", stored=True, temperature=0.7)
-    >>> log = found.log("plain table", "answers.csv")
-    >>> log.items.gold[0], log.completions.n_tokens[0], sorted(log.lacks)
-    (('B',), nan, ['greedy', 'images', 'model'])
+>>> found = Answers()
+>>> found.item("q1", "Which lobe?", options=("Upper", "Lower"), gold="B")
+>>> found.completion("q1", "<answer>B</answer>", stored=True, temperature=0.7)
+>>> log = found.log("plain table", "answers.csv")
+>>> log.items.gold[0], log.completions.n_tokens[0], sorted(log.lacks)
+(('B',), nan, ['greedy', 'images', 'model'])
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ class Answers:
         asked: int = 0,
     ) -> None:
         """Add an item; `gold` is a letter, a text, an index or a list of them (see `golds`)."""
-        item_id, question = _storable(item_id), _storable(question)
-        options = tuple(_storable(str(option).strip()) for option in options or ()) or None
+        item_id, question = _storable(item_id) or "", _storable(question) or ""
+        options = tuple(_storable(str(option).strip()) or "" for option in options or ()) or None
         usable, answers = accepted_answers(gold, options, gold_is)
         if not usable:
             self.unusable_golds.append(item_id)

@@ -1,5 +1,4 @@
-"""The printout of the official medbridgerl run, which keeps no answers: refused with that reason.
-"""
+"""The official medbridgerl run's printout, which keeps no answers: refused with that reason."""
 
 from __future__ import annotations
 

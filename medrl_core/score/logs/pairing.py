@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any, cast
 
 import pandas as pd
 
@@ -30,10 +31,10 @@ def same_ids(graded: Graded, other: Graded) -> pd.DataFrame:
             )
         rows = rows.assign(item_id=rows.item_id.map(names).fillna(rows.item_id))
     known = graded.rollouts.drop_duplicates("item_id").set_index("item_id")
-    gold = rows.item_id.map(known.gold)
+    gold: pd.Series = rows.item_id.map(known.gold)
     differ = gold.notna() & gold.ne("") & rows.gold.ne("") & gold.ne(rows.gold)
     if differ.any():
-        row = rows[differ].iloc[0]
+        row: Any = rows[differ].iloc[0]
         raise UserError(
             f"item {row.item_id} has two gold answers, {gold[row.name]} and {row.gold}: "
             "the logs are of different items, or their options are in another order"
@@ -58,12 +59,12 @@ def _by_content(items: pd.DataFrame, others: pd.DataFrame) -> dict[str, str]:
 def _keys(items: pd.DataFrame) -> dict[Hashable, str]:
     keys = [
         (normalise(row.question), tuple(sorted(map(normalise, row.options or ()))))
-        for row in items.itertuples()
+        for row in cast(Any, items).itertuples()
     ]
-    counts = pd.Series(keys, dtype=object).value_counts()
+    counts: Any = pd.Series(keys, dtype=object).value_counts()
     return {
         key: item_id for key, item_id in zip(keys, items.item_id, strict=True)
-        if key[0] and counts[key] == 1
+        if key[0] and bool(counts[key] == 1)
     }  # fmt: skip
 
 

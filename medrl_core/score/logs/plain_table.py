@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -134,7 +134,7 @@ def _log(
 ) -> Log:  # fmt: skip
     found = Answers()
     counts = "n" in frame and "text" not in frame and not texts
-    for at, row in enumerate(frame.to_dict("records"), 2):
+    for at, row in enumerate(cast(Any, frame).to_dict("records"), 2):
         where = f"{path}: row {at}"
         item_id = text_id(row["item_id"])
         if item_id is None:

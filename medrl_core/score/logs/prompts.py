@@ -1,7 +1,7 @@
-"""What a prompt shows: text and pictures out of chat messages, question and options out of text.
+r"""What a prompt shows: text and pictures out of chat messages, question and options out of text.
 
-    >>> question_and_options("Which lobe?\\nA. Upper\\nB. Lower\\nAnswer:")
-    ('Which lobe?', ('Upper', 'Lower'))
+>>> question_and_options("Which lobe?\nA. Upper\nB. Lower\nAnswer:")
+('Which lobe?', ('Upper', 'Lower'))
 """
 
 from __future__ import annotations

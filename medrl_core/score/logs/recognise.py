@@ -14,6 +14,7 @@ import hashlib
 from collections import defaultdict
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 import pandas as pd
 
@@ -201,7 +202,7 @@ def read_golds(path: str | Path) -> pd.DataFrame:
 
 def _with_golds(log: Log, golds: pd.DataFrame) -> Log:
     """Give the items of a log the gold answers (and options, where it has none) of a table."""
-    table = {row.item_id: row for row in golds.itertuples()}
+    table = {row.item_id: row for row in cast(Any, golds).itertuples()}
     known = log.items.item_id.isin(table)
     if not known.any():
         raise UserError(

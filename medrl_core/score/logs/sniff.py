@@ -1,5 +1,4 @@
-"""What kind of file a log is, from its first bytes and first row: enough to choose its reader.
-"""
+"""What kind of file a log is, from its first bytes and first row: enough to choose its reader."""
 
 from __future__ import annotations
 

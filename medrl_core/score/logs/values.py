@@ -1,5 +1,4 @@
-"""Values as logs write them: verdicts ("C", 1.0, "True", ...), ids (7, 7.0, "7") and numbers.
-"""
+"""Values as logs write them: verdicts ("C", 1.0, "True", ...), ids (7, 7.0, "7") and numbers."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 
@@ -104,7 +105,7 @@ def _log(runs: list[_Run]) -> Log:
         rotated += dropped
         columns = sorted(
             (name for name in frame.columns if _PREDICTION.fullmatch(name)),
-            key=lambda name: int(_PREDICTION.fullmatch(name)[1] or -1),
+            key=lambda name: int(cast(Any, _PREDICTION.fullmatch(name))[1] or -1),
         )
         said = tuple(zip(frame["index"], *(frame[name] for name in columns), strict=True))
         if said in seen:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
+from typing import Any, cast
 
 import torch
 from transformers import Trainer, TrainingArguments, set_seed
@@ -31,6 +32,7 @@ class LessonCollator:
         self.image_token_id = processor.tokenizer.convert_tokens_to_ids(processor.image_token)
 
     def __call__(self, lessons: list[curriculum.Lesson]) -> dict[str, torch.Tensor]:
+        """Make a batch of lessons, padded on the right."""
         texts = self.processor.apply_chat_template(
             [lesson.messages for lesson in lessons], tokenize=False
         )
@@ -98,7 +100,7 @@ def train(
             use_cpu=not torch.cuda.is_available(),
         ),
         data_collator=LessonCollator(processor, lessons.images),
-        train_dataset=order,
+        train_dataset=cast(Any, order),
     )
     progress.attach(trainer, "pretrain")
     trainer.train()

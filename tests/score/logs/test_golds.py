@@ -15,10 +15,10 @@ LUNGS = ("Left lung", "Right lung", "Both")
 
 @pytest.mark.parametrize(("gold", "gold_is", "letters"), [
     ("B", "either", ("B",)), ("b", "either", ("B",)), ("(B)", "either", ("B",)),
-    ("B.", "either", ("B",)), ("B. Right lung", "either", ("B",)), ("right  LUNG", "either", ("B",)),
+    ("B.", "either", ("B",)), ("B. Right lung", "either", ("B",)), ("right  LUNG", "either", ("B",)),  # noqa: E501
     (1, "either", ("B",)), ("1", "index", ("B",)), (0.0, "index", ("A",)),
     (["A", "Both"], "either", ("A", "C")), ("B", "text", None), ("D", "either", None),
-    ("B. Left lung", "either", None), (3, "index", None), ("x", "index", None), (None, "either", ()),
+    ("B. Left lung", "either", None), (3, "index", None), ("x", "index", None), (None, "either", ()),  # noqa: E501
     ("", "either", ()), (math.nan, "either", ()), ([], "either", ()),
 ])  # fmt: skip
 def test_golds_of_items_with_options(gold, gold_is, letters):

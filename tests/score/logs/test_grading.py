@@ -24,7 +24,9 @@ MCQ = {"options": ("Liver", "Spleen"), "gold": "A"}
 
 
 def test_our_reading_counts_where_options_say_what_an_answer_is():
-    log = log_of(("q", "Answer: A", False), ("q", "Answer: B", True), ("q", "Answer: A", True), q=MCQ)
+    log = log_of(
+        ("q", "Answer: A", False), ("q", "Answer: B", True), ("q", "Answer: A", True), q=MCQ
+    )
     graded = grade(log)
     assert graded.rollouts.correct.tolist() == [True, False, True]
     assert (graded.trusted, graded.compared, len(graded.differing)) == ("read", 3, 2)
@@ -103,7 +105,10 @@ def test_errors_are_missing_and_repeats_of_a_greedy_answer_one():
 
 
 def test_labels_are_texts_where_all_items_share_their_options():
-    same = {"q": {"options": ("yes", "no"), "gold": "A"}, "r": {"options": ("no", "yes"), "gold": "B"}}
+    same = {
+        "q": {"options": ("yes", "no"), "gold": "A"},
+        "r": {"options": ("no", "yes"), "gold": "B"},
+    }
     rows = grade(log_of(("q", "A", None), ("r", "A", None), **same)).rollouts
     assert rows.label.tolist() == ["yes", "yes"]
     other = same | {"r": {"options": ("red", "blue"), "gold": "B"}}

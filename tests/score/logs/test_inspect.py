@@ -77,7 +77,9 @@ def test_a_picture_is_found_in_the_attachments_of_input_or_messages(tmp_path):
         if one["id"] == "q1":
             one["input"] = [{"role": "user", "content": [text, image]}]
         elif one["id"] == "q2":  # as about version 0.3.100
-            one["input"] = [{"role": "user", "content": [text, {"type": "text", "text": "(Image)"}]}]
+            one["input"] = [
+                {"role": "user", "content": [text, {"type": "text", "text": "(Image)"}]}
+            ]
             one["messages"] = [{"role": "user", "content": [image, text]}]
     path = inspect_eval(tmp_path / "a.eval", inspect_header(), samples)
     items = recognise.read(path)[0].items.set_index("item_id")
@@ -163,4 +165,4 @@ def test_damaged_members_are_refused(tmp_path):
     path.write_bytes(data)
     with pytest.raises(UserError, match="samples/q1_epoch_1.json is damaged"):
         recognise.read(path)
-    assert made_logs.SORTED == sorted(COUNTS.values())
+    assert made_logs.SORTED == sorted(COUNTS.values())  # noqa: SIM300

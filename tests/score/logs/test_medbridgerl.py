@@ -8,10 +8,13 @@ from medrl_core.errors import UserError
 from medrl_core.score.logs import recognise
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("\n=== OVERALL ===\nN = 40\npass@16 = 0.7250\n", "only pass@16 = 0.7250 of 40 items"),
-    ("[10/40] pass@4=0.50 format_fail=0.1\n", "only its averages"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\n=== OVERALL ===\nN = 40\npass@16 = 0.7250\n", "only pass@16 = 0.7250 of 40 items"),
+        ("[10/40] pass@4=0.50 format_fail=0.1\n", "only its averages"),
+    ],
+)
 def test_it_keeps_no_answers(tmp_path, text, said):
     path = tmp_path / "results_x.txt"
     path.write_text(text)

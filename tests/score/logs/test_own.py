@@ -36,7 +36,7 @@ def test_a_folder_and_its_file_give_the_items_that_statistics_give(tmp_path):
 
 def test_models_and_formats_are_logs_of_their_own(tmp_path):
     folder = keep(tmp_path, rollouts("i1", "A", ["A"]), rollouts("i1", "A", ["A"], model_hash="h2"),
-                  rollouts("i2", "x", ["x"], gold="x", n_options=0, answer_format="open"))  # fmt: skip
+                  rollouts("i2", "x", ["x"], gold="x", n_options=0, answer_format="open"))  # fmt: skip  # noqa: E501
     logs = recognise.read(folder)
     assert len(logs) == 3
     opened = next(log for log in logs if "open items" in log.notes[0])

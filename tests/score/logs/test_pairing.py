@@ -39,7 +39,9 @@ def test_items_without_common_ids_are_told_by_what_they_ask():
     rows = same_ids(log("ab", questions=same), log("xy", questions=same[::-1]))
     assert set(rows.item_id) == {"a", "b"}
     with pytest.raises(UserError, match="share no item, neither by id .like a and x."):
-        same_ids(log("ab", questions=["Where?", "Where?"]), log("xy", questions=["Where?", "Where?"]))
+        same_ids(
+            log("ab", questions=["Where?", "Where?"]), log("xy", questions=["Where?", "Where?"])
+        )
 
 
 def test_logs_that_do_not_fit_are_refused():

@@ -96,12 +96,15 @@ def test_options_in_one_cell():
     assert split_options("one text") == []
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("item_id,text\na,b,c\n", "row 2 has 3 cells, the header 2"),
-    ("item_id,text\n,b\n", "row 2 has no item_id"),
-    ("item_id,text,text\na,b,c\n", "has the column 'text' twice"),
-    ("item_id,text\n", "has no rows"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("item_id,text\na,b,c\n", "row 2 has 3 cells, the header 2"),
+        ("item_id,text\n,b\n", "row 2 has no item_id"),
+        ("item_id,text,text\na,b,c\n", "has the column 'text' twice"),
+        ("item_id,text\n", "has no rows"),
+    ],
+)
 def test_faults_are_named(tmp_path, text, said):
     path = tmp_path / "a.csv"
     path.write_text(text)

@@ -25,7 +25,9 @@ def test_the_last_block_of_letters(prompt, options):
 
 
 def test_the_question_is_what_stands_before():
-    assert question_and_options("Think.\n\nQuestion: Which?\n\nOptions:\n\nA. x\nB. y")[0] == "Which?"
+    assert (
+        question_and_options("Think.\n\nQuestion: Which?\n\nOptions:\n\nA. x\nB. y")[0] == "Which?"
+    )
     assert question_and_options("Is it? (A) yes (B) no")[0] == "Is it?"
     assert question_and_options(" no options ") == ("no options", None)
 
@@ -39,8 +41,8 @@ def test_any_options_come_back(options, form):
 
 def test_messages_of_every_shape():
     parts = [{"type": "text", "text": "a"}, {"type": "image", "image": "x.png"},
-             {"type": "image_url", "image_url": {"url": "data:1"}}, {"type": "input_text", "text": "b"},
-             {"type": "input_image", "image_url": "http://y"}, {"type": "image_url", "image_url": None},
+             {"type": "image_url", "image_url": {"url": "data:1"}}, {"type": "input_text", "text": "b"},  # noqa: E501
+             {"type": "input_image", "image_url": "http://y"}, {"type": "image_url", "image_url": None},  # noqa: E501
              {"type": "reasoning", "text": "no"}, "c", 5]  # fmt: skip
     assert text_and_images(parts) == ("a\nb\nc", ["x.png", "data:1", "http://y"])
     assert text_and_images(None) == ("", [])

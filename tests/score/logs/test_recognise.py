@@ -33,7 +33,7 @@ EXPECTED = sorted(FORMATS.rglob("expected.json")) if FORMATS else []
 @pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: str(path.parent)[-28:])
 def test_logs_that_the_tools_wrote_have_their_counts(expected):
     told = json.loads(expected.read_text(encoding="utf-8"))
-    parts = told["files"] if "files" in told else {"": told}
+    parts = told["files"] if "files" in told else {"": told}  # noqa: SIM401
     assert parts
     for pattern, part in parts.items():
         place = expected.parent

@@ -16,7 +16,9 @@ def test_right(value):
     assert verdict(value) is True
 
 
-@pytest.mark.parametrize("value", [False, 0, 0.0, "0", "False", "I", "N", "wrong", np.False_, [0.0]])
+@pytest.mark.parametrize(
+    "value", [False, 0, 0.0, "0", "False", "I", "N", "wrong", np.False_, [0.0]]
+)
 def test_wrong(value):
     assert verdict(value) is False
 

@@ -99,7 +99,7 @@ def test_a_verdict_of_an_option_drawn_at_random_does_not_count(runs):
 def test_odd_cells(tmp_path):
     frame = pd.DataFrame({
         "index": [7, 8, 9], "question": ["?"] * 3, "A": [1, "NA", "yes"], "B": [2.5, "None", "no"],
-        "C": ["", "", float("nan")], "answer": ["A", "B", "A"], "prediction": [1, "NA", "x" * 32767],
+        "C": ["", "", float("nan")], "answer": ["A", "B", "A"], "prediction": [1, "NA", "x" * 32767],  # noqa: E501
     })  # fmt: skip
     path = tmp_path / "M_Odd.xlsx"
     frame.to_excel(path, index=False)
