@@ -24,7 +24,8 @@ def pairs(first: list[Graded], second: list[Graded]) -> list[tuple[str, Graded, 
 
     Raises: UserError where a place holds several logs of one name, or no name is common.
     """
-    if len(first) == len(second) == 1:
+    own = all(graded.log.format == "medrl" for graded in [*first, *second])
+    if len(first) == len(second) == 1 and not own:
         return [(_name(first[0]), first[0], second[0])]
     sides = [_by_name(side) for side in (first, second)]
     common = [name for name in sides[0] if name in sides[1]]

@@ -132,10 +132,10 @@ def _items(graded: Graded, report: dict[str, Any]) -> tuple[list[dict[str, Any]]
             break
         signs += size
         found.append(one)
-    if len(found) == len(order):
-        return found, f"All {len(order):,} items are here."
+    if len(found) == len(groups):
+        return found, f"All {len(found):,} items are here."
     differ = ", those first whose two verdicts differ" if len(graded.differing) else ""
-    return found, f"{len(found):,} of {len(order):,} items are here{differ}."
+    return found, f"{len(found):,} of {len(groups):,} items are here{differ}."
 
 
 def _order(graded: Graded, ids: list[str]) -> list[str]:

@@ -118,7 +118,7 @@ def report(
         "decisions": _decisions(
             scores, items, ks, k, tau_support=tau_support, delta_gap=delta_gap
         ),
-        "hits": _hits(items, budget, seed),
+        "hits": met(items, budget, seed),
         "series": None if series is None else _plain(series),
         "step": step,
         "items": _plain(per_item_counts(graded)),
@@ -306,7 +306,10 @@ def _decisions(
     }  # fmt: skip
 
 
-def _hits(items: pd.DataFrame, budget: hits.Budget | None, seed: int) -> dict[str, Any] | None:
+def met(
+    items: pd.DataFrame, budget: hits.Budget | None = None, seed: int = 0
+) -> dict[str, Any] | None:
+    """What a budget is expected to meet on items, as numbers; None where none has samples."""
     if not (items.n > 0).any():
         return None
     budget = budget or hits.Budget(steps=200, prompts=64, group=8)

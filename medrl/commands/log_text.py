@@ -163,14 +163,18 @@ def decision_lines(report: dict[str, Any]) -> Iterator[str]:
             f"  the paper's rule, without guess floor: {row['paper_action']}, as "
             + row["paper_why"].replace("Acc@1", found["rival"])
         )
-    hits = report["hits"]
-    if hits:
-        least = "at least " if hits["signal_at_least"] else ""
-        yield (
-            f"A run of {hits['steps']} steps of {hits['prompts']} prompts of {hits['group']} "
-            f"answers samples {hits['completions']:,} completions: {_count(hits['hits'])} right "
-            f"ones are expected, and {least}{tables.interval(*hits['signal'])} of its groups mixed"
-        )
+    if report["hits"]:
+        yield hits_line(report["hits"])
+
+
+def hits_line(hits: dict[str, Any]) -> str:
+    """What a run of RL of the budget asked for would meet."""
+    least = "at least " if hits["signal_at_least"] else ""
+    return (
+        f"A run of {hits['steps']} steps of {hits['prompts']} prompts of {hits['group']} "
+        f"answers samples {hits['completions']:,} completions: {_count(hits['hits'])} right "
+        f"ones are expected, and {least}{tables.interval(*hits['signal'])} of its groups mixed"
+    )
 
 
 def _count(ends: list[float]) -> str:

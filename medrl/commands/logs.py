@@ -20,6 +20,7 @@ from medrl_core.files import write_text
 from medrl_core.score.hits import Budget
 from medrl_core.score.logs import own
 from medrl_core.score.logs.grading import Graded
+from medrl_core.score.statistics import per_item
 from medrl_core.score.thresholds import SUPPORT_K
 
 
@@ -39,20 +40,22 @@ def score(
     """
     beside = log_report.greedy_of(greedy, **how) if greedy else None
     outputs = [path for path in (per_item, json_file, html) if path is not None]
-    logs, blocks = [], []
+    # Folders of our own rollouts have a summary of their own, and are logs only for files.
+    read = [place for place in places if outputs or not _ours(place, how)]
+    graded = [(place, one) for place in read for one in log_report.read_and_grade(place, **how)]
+    if beside is not None and len(graded) > 1:
+        raise UserError(f"--greedy goes with one log, and there are {len(graded)}: name one")
+    logs = [(one, log_report.report(one, greedy=beside, step=step)) for _, one in graded]
+    blocks = [
+        "\n".join(log_text.lines(found))
+        for (place, _), (_, found) in zip(graded, logs, strict=True)
+        if not _ours(place, how)
+    ]
     for place in places:
         if _ours(place, how):
             from medrl.commands.scores import score_folder, summary
 
             blocks.append(f"{summary(score_folder(place))}\n{place / 'scores.csv'}")
-            if not outputs:
-                continue
-        for graded in log_report.read_and_grade(place, **how):
-            logs.append((graded, log_report.report(graded, greedy=beside, step=step)))
-            if not _ours(place, how):
-                blocks.append("\n".join(log_text.lines(logs[-1][1])))
-    if beside is not None and len(logs) > 1:
-        raise UserError(f"--greedy goes with one log, and there are {len(logs)}: name one")
     if per_item is not None:
         _write(per_item, _item_table([graded for graded, _ in logs], step))
     if json_file is not None:
@@ -110,6 +113,9 @@ def diagnose(
                 print(f"{about}: {row.action}, because {row.why}")
                 paper = f"{row.paper_action}, as {row.paper_why}"
                 print(f"  the paper's rule, without guess floor: {paper}")
+            for _, rows in own.kinds(place):
+                if found := log_report.met(per_item(rows), asked):
+                    print(log_text.hits_line(found))
             print(place / "diagnosis.json")
             continue
         for one in log_report.read_and_grade(place, **how):

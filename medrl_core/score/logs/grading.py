@@ -202,7 +202,7 @@ def _rollouts(
     """The columns that `statistics` needs, of the completions that count."""
     greedy = frame.greedy.fillna(False).astype(bool)
     of = frame.item_id.map
-    sampling = _sampling(frame[~greedy])
+    sampling = log.sampling or _sampling(frame[~greedy])
     rows = pd.DataFrame(
         {
             "item_id": frame.item_id.astype(str),

@@ -70,6 +70,7 @@ class Log:
         lacks: name of what the log lacks (a key of LACKS) to the sentence that says so.
         notes: what else the reader of the numbers has to know, one line each.
         scorer: whose verdicts `stored` are; `scorers` all that the log has.
+        sampling: what the log calls its sampling; "" where its temperature is all that is known.
     """
 
     format: str
@@ -82,6 +83,7 @@ class Log:
     notes: list[str] = field(default_factory=list)
     scorer: str = ""
     scorers: tuple[str, ...] = ()
+    sampling: str = ""
 
     @property
     def steps(self) -> list[int]:

@@ -104,5 +104,5 @@ def _log(path: Path, kind: dict[str, str], rows: pd.DataFrame) -> Log:
     lacks.pop("temperature", None)  # the name of the decoding says it
     return Log(
         NAME, str(path), "", model, completions, items, lacks,
-        [f"{answer_format} items, {kind['decoding']}"], "correct",
+        [f"{answer_format} items, {kind['decoding']}"], "correct", sampling=kind["decoding"],
     )  # fmt: skip
