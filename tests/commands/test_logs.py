@@ -134,7 +134,11 @@ def test_a_series_is_a_table_of_steps(tmp_path):
     table = tmp_path / "items.csv"
     text = said("score", tmp_path, "--per-item", table)
     rows = [line.split()[:2] for line in text.splitlines() if line.strip()[:1].isdigit()]
-    assert [row for row in rows if row[0] in ("0", "5", "9")] == [["0", "4"], ["5", "4"], ["9", "4"]]
+    assert [row for row in rows if row[0] in ("0", "5", "9")] == [
+        ["0", "4"],
+        ["5", "4"],
+        ["9", "4"],
+    ]
     assert "a series of 3 training steps, each another policy" in text
     assert set(pd.read_csv(table).step) == {9} and len(pd.read_csv(table)) == 4
     said("score", tmp_path, "--step", 0, "--per-item", table)
