@@ -174,7 +174,7 @@ def test_the_decision_and_what_a_budget_meets(tmp_path):
 
 def test_models_that_ignore_the_picture_are_not_told_to_sharpen(tmp_path):
     path = tmp_path / "a.csv"
-    rows = [{"item_id": i, "options": "w|x|y|z", "gold": "A" if i % 10 else "B", "text": "Answer: A"}
+    rows = [{"item_id": i, "options": "w|x|y|z", "gold": "A" if i % 10 else "B", "text": "Answer: A"}  # noqa: E501
             for i in range(100) for _ in range(2)]  # fmt: skip
     pd.DataFrame(rows).to_csv(path, index=False)
     assert "labels are skewed" in said("diagnose", path)
@@ -199,7 +199,7 @@ def test_logs_of_two_tools_on_the_same_items_are_compared(sampled, tmp_path):
     assert "items of one side only: 0" in said("compare", sampled, other)
     by_prompt = lines(tmp_path / "1.jsonl", verl_rows(1))  # no ids, the same questions
     assert "share no item" in refused("compare", by_prompt, lines(
-        tmp_path / "2.jsonl", [row | {"input": "Else?\nA. x\nB. y"} for row in verl_rows(2)]))  # fmt: skip
+        tmp_path / "2.jsonl", [row | {"input": "Else?\nA. x\nB. y"} for row in verl_rows(2)]))  # fmt: skip  # noqa: E501
     swapped = lm_eval_rows()
     swapped[0]["doc"]["options"] = QUESTIONS[0].options[::-1]
     swapped[0]["target"] = "C"
