@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -121,12 +121,12 @@ def _items(graded: Graded, report: dict[str, Any]) -> tuple[list[dict[str, Any]]
     if report["step"] is not None:
         rows = rows[rows.step == report["step"]]
     about = graded.log.items.set_index("item_id")
-    groups = dict(list(rows.groupby("item_id", sort=False)))
+    groups = {str(name): part for name, part in rows.groupby("item_id", sort=False)}
     order = _order(graded, list(groups))
     found: list[dict[str, Any]] = []
     signs = 0
     for item_id in order[:MOST_ITEMS]:
-        one = _item(item_id, about.loc[item_id], groups[item_id], graded)
+        one = _item(item_id, cast(Any, about.loc[item_id]), groups[item_id], graded)
         size = len(json.dumps(one))
         if found and signs + size > MOST_SIGNS:
             break
@@ -172,7 +172,7 @@ def _item(item_id: str, about: pd.Series, rows: pd.DataFrame, graded: Graded) ->
                 "greedy": row.sample_index == GREEDY,
                 "cut": row.finish_reason == "length",
             }
-            for row in rows.itertuples()
+            for row in cast(Any, rows).itertuples()
         ],
     }
 

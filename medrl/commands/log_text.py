@@ -10,7 +10,7 @@ import pandas as pd
 from medrl_core.errors import printable
 from medrl_core.report import tables
 
-METRICS = {
+METRICS: dict[str, tuple[str, tables.Unit]] = {
     "acc@1": ("Acc@1", "percent"),
     "pass@k": ("Pass@{k}", "percent"),
     "guess_floor@k": ("uniform floor@{k}", "percent"),
@@ -69,7 +69,7 @@ def _series(rows: list[dict[str, Any]]) -> str:
 
     def column(name: str) -> list[str]:
         return [
-            tables.interval(*(_nan(row[name + end]) for end in ("", "_low", "_high")))
+            tables.interval(_nan(row[name]), _nan(row[f"{name}_low"]), _nan(row[f"{name}_high"]))
             for row in rows
         ]
 

@@ -205,7 +205,7 @@ def diagnose(
     rows: list[tuple[Any, ...]] = []
     for (scope, name), part in scores.groupby(["scope", "name"], sort=False):
         found: dict[str, Estimate] = {}
-        images = int(part.n_images.min()) if strict else None
+        images: int | None = None
         for row in cast(Any, part).itertuples():
             estimate = Estimate(row.value, row.low, row.high, row.n_items)
             if wanted.get(row.metric) == row.k:
@@ -214,6 +214,7 @@ def diagnose(
                 found["acc@1"] = estimate
             if (row.metric, row.k) == (of_gap, k):
                 found["gap@k"] = estimate
+                images = int(row.n_images) if strict else None
         by_label = found.pop("label_excess@k", None)
         if by_label is not None:
             found.setdefault("excess_support@k", by_label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,7 @@ def compare(
     a, b, unpaired = matched(frame_a, frame_b)
     ks = [k] if isinstance(k, int) else k
     ks = default_ks(pd.concat([a, b])) if ks is None else ks
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for scope, name, part in scopes(a):
         other = b.loc[part.index]
         pairs = [("acc@1", 1, part.greedy.to_numpy(), other.greedy.to_numpy())]

@@ -134,11 +134,8 @@ def test_a_series_is_a_table_of_steps(tmp_path):
     table = tmp_path / "items.csv"
     text = said("score", tmp_path, "--per-item", table)
     rows = [line.split()[:2] for line in text.splitlines() if line.strip()[:1].isdigit()]
-    assert [row for row in rows if row[0] in ("0", "5", "9")] == [
-        ["0", "4"],
-        ["5", "4"],
-        ["9", "4"],
-    ]
+    rows = [row for row in rows if row[0] in ("0", "5", "9")]
+    assert rows == [["0", "4"], ["5", "4"], ["9", "4"]]
     assert "a series of 3 training steps, each another policy" in text
     assert set(pd.read_csv(table).step) == {9} and len(pd.read_csv(table)) == 4
     said("score", tmp_path, "--step", 0, "--per-item", table)
@@ -174,7 +171,8 @@ def test_the_decision_and_what_a_budget_meets(tmp_path):
 
 def test_models_that_ignore_the_picture_are_not_told_to_sharpen(tmp_path):
     path = tmp_path / "a.csv"
-    rows = [{"item_id": i, "options": "w|x|y|z", "gold": "A" if i % 10 else "B", "text": "Answer: A"}  # noqa: E501
+    always = {"options": "w|x|y|z", "text": "Answer: A"}
+    rows = [{"item_id": i, "gold": "A" if i % 10 else "B"} | always
             for i in range(100) for _ in range(2)]  # fmt: skip
     pd.DataFrame(rows).to_csv(path, index=False)
     assert "labels are skewed" in said("diagnose", path)
@@ -198,8 +196,8 @@ def test_logs_of_two_tools_on_the_same_items_are_compared(sampled, tmp_path):
     other = lines(tmp_path / "samples_x_2026-01-01T00-00-00.jsonl", lm_eval_rows())
     assert "items of one side only: 0" in said("compare", sampled, other)
     by_prompt = lines(tmp_path / "1.jsonl", verl_rows(1))  # no ids, the same questions
-    assert "share no item" in refused("compare", by_prompt, lines(
-        tmp_path / "2.jsonl", [row | {"input": "Else?\nA. x\nB. y"} for row in verl_rows(2)]))  # fmt: skip  # noqa: E501
+    others = [row | {"input": "Else?\nA. x\nB. y"} for row in verl_rows(2)]
+    assert "share no item" in refused("compare", by_prompt, lines(tmp_path / "2.jsonl", others))
     swapped = lm_eval_rows()
     swapped[0]["doc"]["options"] = QUESTIONS[0].options[::-1]
     swapped[0]["target"] = "C"

@@ -171,6 +171,15 @@ def test_few_images_decide_nothing():
     assert diagnose(skewed(300, always=False), 4, strict=True).iloc[0].action == "sharpen"
 
 
+def test_images_of_one_gold_answer_are_not_counted_for_all():
+    frame = frame_of(*(
+        rollouts(f"i{i}", "ABCD"[i % 4], ["ABCD"[i % 4]] * 2, gold="ABCD"[i % 4], n_options=4)
+        for i in range(60)
+    ))  # fmt: skip
+    found = diagnose(score(frame), 2, strict=True).set_index("scope")
+    assert found.loc["dataset", "action"] == "stop"  # recall of each answer is of 15 images only
+
+
 def test_support_that_is_a_skewed_label_is_no_support():
     scores = skewed(300, always=True)
     assert diagnose(scores, 1).iloc[0].action == "stop"  # 90 % right, above a uniform 25 %

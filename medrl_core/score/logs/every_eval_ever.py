@@ -122,7 +122,7 @@ def _verdicts(rows: Rows) -> tuple[list[bool | None], bool]:
     """The verdict of each row, and whether they were of items and not of samples."""
     scores: dict[str, list] = defaultdict(list)
     for where, row in rows:
-        scores[str(row.get("sample_id"))].append(need(row, "evaluation", where).get("score"))
+        scores[str(row.get("sample_id"))].append(need(row, "evaluation", where, dict).get("score"))
     repeated = {one: told for one, told in scores.items() if len(told) > 1}
     together = bool(repeated) and all(len(set(map(str, told))) == 1 for told in repeated.values())
     together &= any(verdict(told[0]) is None for told in repeated.values())

@@ -206,13 +206,23 @@ def parquet(path: Path) -> pa.Table:
         raise UserError(f"{path} cannot be read as Parquet ({said}); it is damaged") from error
 
 
-def need(row: Mapping[str, Any], name: str, where: str) -> Any:
-    """Give a field of a log, "a.b" inside another; UserError naming it where it is missing."""
+KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "a text"}
+
+
+def need(row: Any, name: str, where: str, kind: type | None = None) -> Any:
+    """Give a field of a log, "a.b" inside another.
+
+    Arguments: `row` of the log; `name`; `where` the row is; `kind` dict, list or str, where
+    anything else cannot be read.
+    Raises: UserError naming the field where it is missing or of another kind.
+    """
     found: Any = row
     for step in name.split("."):
         if not isinstance(found, Mapping) or step not in found:
             raise UserError(f"{where} lacks the field '{name}'; is it a whole log of this format?")
         found = found[step]
+    if kind is not None and not isinstance(found, kind):
+        raise UserError(f"{where}: the field '{name}' is no {KINDS[kind].split()[-1]}")
     return found
 
 

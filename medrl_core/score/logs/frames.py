@@ -39,10 +39,10 @@ def read(path: Path, sniffed: Sniffed | None = None) -> pd.DataFrame:
         frame = _separated(path)
     else:
         raise UserError(f"{path} is no table (xlsx, TSV, CSV, Parquet or JSON rows)")
-    frame.columns = [str(name).strip() for name in frame.columns]
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise UserError(f"{path} has the column '{twice[0]}' twice")
+    names = [str(name).strip() for name in frame.columns]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"{path} has the column '{twice}' twice")
+    frame.columns = names
     if frame.empty:
         raise UserError(f"{path} has no rows")
     return frame.apply(lambda column: column.map(_cell)).astype(object)

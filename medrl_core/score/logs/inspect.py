@@ -41,7 +41,7 @@ def read(paths: list[Path], wanted: Wanted) -> list[Log]:
     logs, seen = [], {}
     for path in paths:
         header, samples, notes = _zipped(path) if zipfile.is_zipfile(path) else _plain(path)
-        run = (need(header, "eval", str(path)).get("run_id"), header["eval"].get("eval_id"))
+        run = (need(header, "eval", str(path), dict).get("run_id"), header["eval"].get("eval_id"))
         if any(run) and run in seen:
             raise UserError(f"{path} is a copy of {seen[run]} (the same run): name one of them")
         seen[run] = path
@@ -52,8 +52,8 @@ def read(paths: list[Path], wanted: Wanted) -> list[Log]:
 def _plain(path: Path) -> tuple[dict, Iterator[dict], list[str]]:
     content, lost = files.json_value(path)
     notes = [f"{lost} quotation marks in the file's texts had lost their backslash"] if lost else []
-    samples = content.get("samples")
-    if samples is None:
+    samples = content.get("samples") if isinstance(content, dict) else None
+    if not isinstance(samples, list):
         raise UserError(f"{path} lacks the field 'samples'; run the eval with log_samples on")
     return content, iter(samples), notes
 
@@ -90,7 +90,10 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
         raise OSError(f"it says that it is {info.file_size:,} bytes")
     file: Any = archive.fp
     file.seek(info.header_offset)
-    name_size, extra_size = struct.unpack("<26x2H", file.read(30))
+    start = file.read(30)
+    if len(start) < 30:
+        raise OSError("it lies beyond the end of the file")
+    name_size, extra_size = struct.unpack("<26x2H", start)
     file.seek(name_size + extra_size, 1)
     packed = file.read(info.compress_size)
     if info.compress_type == _ZSTD:
@@ -109,7 +112,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 def _log(
     path: Path, header: Mapping, samples: Iterator[dict], notes: list[str], wanted: Wanted
 ) -> Log:
-    about = need(header, "eval", str(path))
+    about = need(header, "eval", str(path), dict)
     task, epochs = about.get("task", ""), number(maybe(about, "config.epochs")) or 1
     found = Answers()
     scorer, scorers = _scorer(header, wanted.scorer, path)

@@ -98,7 +98,7 @@ def _results(path: Path) -> Mapping:
 def _parts(row: Mapping, where: str) -> tuple[dict, dict, dict]:
     """doc, model_response and metric of a row of any version."""
     if "doc" in row:
-        doc, said = need(row, "doc", where), need(row, "model_response", where)
+        doc, said = (need(row, name, where, dict) for name in ("doc", "model_response"))
         return dict(doc), dict(said), _known(row.get("metric"))
     choices, golds = _listed(row.get("choices")), _listed(row.get("gold"))
     doc = {

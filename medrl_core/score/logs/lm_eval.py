@@ -64,7 +64,7 @@ def _log(path: Path, wanted: Wanted) -> Log:
         if item_id is None:
             raise UserError(f"{where} has no doc_id")
         stored = verdict(row.get(scorer)) if scorer else None
-        if _is_likelihood(need(row, "resps", where)):
+        if _is_likelihood(need(row, "resps", where, list)):
             likelihoods = True
             _likelihood(found, row, where, item_id, task, stored)
         else:

@@ -52,7 +52,7 @@ def _log(folder: Path, parts: list[Path]) -> Log:
             where = f"{path}: row {at}"
             name, index = need(row, "dataset_name", where), need(row, "dataset_index", where)
             item_id = f"{name}/{text_id(index)}"
-            outputs = need(row, "parsed_outputs", where)
+            outputs = need(row, "parsed_outputs", where, list)
             texts = [need(one, "output_text", where) for one in outputs]
             if item_id in said:
                 if said[item_id] != texts:

@@ -13,7 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -62,7 +62,7 @@ def _log(folder: Path, outputs: list[Path], wanted: Wanted) -> Log:
                     "name one output file"
                 )
             else:
-                answers[custom] = (where, need(said, "body", where))
+                answers[custom] = (where, need(said, "body", where, dict))
     requests = _requests(folder)
     golds = _golds(folder, wanted.gold)
     # A request that failed and was sent again counts by its answer.
@@ -144,14 +144,14 @@ def _requests(folder: Path) -> dict[str, Mapping]:
 def _golds(folder: Path, given: pd.DataFrame | None) -> dict[str, dict[str, Any]]:
     """Gold answers by id: what the user named, or a table beside the output that looks like it."""
     if given is not None:
-        rows = given.itertuples()
+        rows = cast(Any, given).itertuples()
         return {row.item_id: {"gold": row.gold, "options": row.options} for row in rows}
     for path in _json_files(folder):
         seen = sniff(path)
         named = seen.names & {"id", "item_id", "custom_id", "question_id"}
         if named and "answer" in seen.names and "response" not in seen.names:
             return {
-                text_id(next(row[name] for name in named if name in row)): {
+                text_id(next(row[name] for name in named if name in row)) or "": {
                     "gold": row.get("answer"), "options": as_list(row.get("options")),
                 }
                 for _, row in files.json_rows(path)
@@ -168,8 +168,8 @@ def _items(
         items = {}
         for one in ids:
             match = _NUMBERED.fullmatch(one)
-            own = one in golds or not match or match[1] not in golds
-            items[one] = one if own else match[1]
+            repeats = one not in golds and match is not None and match[1] in golds
+            items[one] = match[1] if match and repeats else one
         return items, _said(items)
     asked_with: dict[str, list[str]] = defaultdict(list)
     for one in ids:
@@ -198,7 +198,9 @@ def _said(items: Mapping[str, str]) -> list[str]:
 def _choices(body: Mapping, where: str) -> list[tuple[str, str | None, float | None]]:
     """(text, why it stopped, tokens) a choice, of chat completions or of /v1/responses."""
     if "choices" in body:
-        choices = body["choices"]
+        choices = need(body, "choices", where, list)
+        if not all(isinstance(choice, Mapping) for choice in choices):
+            raise UserError(f"{where}: a choice is no object")
         used = number(maybe(body, "usage.completion_tokens")) if len(choices) == 1 else None
         found = []
         for choice in sorted(choices, key=lambda one: one.get("index") or 0):
@@ -210,7 +212,7 @@ def _choices(body: Mapping, where: str) -> list[tuple[str, str | None, float | N
             text = text or str(message.get("refusal") or "")
             found.append((text, choice.get("finish_reason"), used))
         return found
-    output = need(body, "output", where)
+    output = need(body, "output", where, list)
     parts = [one for one in output if maybe(one, "type") == "message"]
     text = "\n".join(text_and_images(one.get("content"))[0] for one in parts)
     stop = "length" if body.get("status") == "incomplete" else "stop"

@@ -50,7 +50,7 @@ def kinds(place: Path) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
     for (weights, answer_format), rows in frame.groupby(["model_hash", "answer_format"]):
         greedy = rows.sample_index == GREEDY
         for decoding in sorted(rows.decoding[~greedy].unique()) or ["greedy"]:
-            kind = (min(rows.model), weights, answer_format, decoding)
+            kind = (str(min(rows.model)), str(weights), str(answer_format), str(decoding))
             yield (
                 dict(zip(KINDS, kind, strict=True)),
                 rows[greedy | (rows.decoding == decoding)],

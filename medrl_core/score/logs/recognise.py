@@ -11,12 +11,14 @@ several logs, each read by itself; files that are copies of one another are refu
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections import defaultdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 import pandas as pd
+import pyarrow as pa
 
 from medrl_core.errors import UserError
 from medrl_core.score.logs import (
@@ -49,6 +51,11 @@ READERS: tuple[ModuleType, ...] = (
     openai_evals, simple_evals, verl, vlmevalkit, medbridgerl, plain_table,
 )  # fmt: skip
 NAMES = {reader.NAME.lower().replace(" ", "-"): reader for reader in READERS}
+# A field of another shape than any version that is known; each reader names those it needs.
+_UNEXPECTED = (
+    AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError,
+    struct.error, pa.ArrowException,
+)  # fmt: skip
 MOST_FILES = 20_000
 _ENDINGS = (
     ".eval", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".tsv", ".csv", ".txt", ".log",
@@ -79,7 +86,14 @@ def read(
         reader, paths = _in_folder(place, reader)
     else:
         reader, paths = reader or _of_file(place), [place]
-    logs = reader.read(paths, wanted)
+    try:
+        logs = reader.read(paths, wanted)
+    except _UNEXPECTED as error:
+        what = f"{type(error).__name__}: {error}"[:160]
+        raise UserError(
+            f"{place} is not as logs of {reader.NAME} are known to be ({what}); it may be damaged "
+            "or of another version: `--format table` reads columns item_id, text, correct, gold"
+        ) from error
     if not logs:
         raise UserError(f"{place} has no answers of {reader.NAME} in it")
     _refuse_copies(logs)

@@ -44,7 +44,7 @@ def _log(path: Path) -> Log:
         raise UserError(
             f"{path} holds averages only; the answers are in the file *_allresults.json beside it"
         )
-    convos, pages = need(content, "convos", str(path)), content["htmls"]
+    convos, pages = (need(content, name, str(path), list) for name in ("convos", "htmls"))
     if len(convos) != len(pages):
         raise UserError(f"{path} has {len(convos)} chats but {len(pages)} pages of results")
     found, own_orders, unlike = Answers(), 0, 0
