@@ -48,7 +48,7 @@ ANSWERS = [
     (["--help"], "Usage"),
     (["doctor"], "layer base is installed"),
     (["score", "a"], "Acc@1"),
-    (["score", "a", "b"], "A - B (points)"),
+    (["compare", "a", "b"], "A - B (points)"),
     (["diagnose", "a", "-k", "4"], "diagnosis.json"),
 ]
 # Words of `medrl`, and the layer that its one line names.

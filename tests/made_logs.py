@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from medrl_core.score.logs import recognise
 from medrl_core.score.logs.grading import grade, per_item_counts
@@ -126,11 +127,9 @@ def inspect_eval(path: Path, header: dict | None, samples: list[dict], zstd: boo
 
 def _zip_of_zstd(members: dict[str, bytes]) -> bytes:
     """A zip by hand, since Python's zipfile cannot write method 93."""
-    import zstandard
-
     out, central = io.BytesIO(), io.BytesIO()
     for name, data in members.items():
-        packed, called = zstandard.compress(data), name.encode()
+        packed, called = pa.compress(data, "zstd", asbytes=True), name.encode()
         about = struct.pack("<HHHHHLLLHH", 63, 0, 93, 0, 0x21, zlib.crc32(data), len(packed),
                             len(data), len(called), 0)  # fmt: skip
         offset = out.tell()

@@ -45,7 +45,7 @@ def test_each_lower_bound_is_the_version_that_was_tested():
     pins = {normal(name): version for name, version in PINS.items()}
     for one in ASKED:
         if not one.startswith("medrl["):
-            name, version = re.fullmatch(r"([\w.-]+)>=([\w.]+)(?:,<\d+)?", one).groups()
+            name, version = re.fullmatch(r"([\w.-]+)(?:\[\w+\])?>=([\w.]+)(?:,<\d+)?", one).groups()
             assert version == pins[normal(name)], one
 
 

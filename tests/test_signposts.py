@@ -39,9 +39,11 @@ ENDINGS = {
     "bib", "csv", "gz", "html", "ipynb", "jsonl", "json", "md", "npz", "parquet", "pdf", "png",
     "py", "safetensors", "svg", "toml", "txt", "yaml", "yml", "zip",
 }  # fmt: skip
+# Names of other libraries and of files of theirs.
+FOREIGN = {"save_to_disk", "log_extra", "train_images", "train_labels"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?:`|\.venv/bin/|^)medrl ([a-z]+)", re.M)
-TARGET = re.compile(r"(?:`|^)make ([a-z-]+)", re.M)
+TARGET = re.compile(r"(?:`|^)make ([a-z][a-z-]*)", re.M)
 # Pages and sections of other places, which a reader of the clone does not have.
 ELSEWHERE = re.compile(r"\bdesign(?:\.md)?,? section", re.I)
 # Written by commands, not committed; papers and other projects have such names too.
@@ -156,14 +158,14 @@ def dead_names(text: str) -> list[str]:
     """The modules, functions and other names in backticks that lead nowhere."""
     dotted = [one for one in DOTTED.findall(text) if one.rpartition(".")[2] not in ENDINGS]
     dead = [one for one in dotted if exists(one) is False]
-    return dead + [one for one in NAME.findall(text) if one not in words()]
+    return dead + [one for one in NAME.findall(text) if one not in words() | FOREIGN]
 
 
 def dead_commands(text: str) -> list[str]:
     """The commands of medrl and the targets of make that are none."""
     group = typer.main.get_command(app)
     dead = [f"medrl {one}" for one in COMMAND.findall(text) if one not in group.commands]
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
     return dead + [f"make {one}" for one in TARGET.findall(text) if one not in targets]
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from filelock import FileLock
@@ -214,7 +215,8 @@ def _read(path: Path, n: int) -> np.ndarray:
             raise ValueError(f"{found.dtype} of shape {found.shape}")
         if path.stat().st_size != found.offset + found.nbytes:
             raise ValueError("more bytes than features")
-    except (OSError, ValueError, EOFError) as error:
+    # NumPy reads the list of the file as Python source, and says so where it is none.
+    except (OSError, ValueError, EOFError, TokenError, OverflowError) as error:
         raise UserError(
             f"{path} is damaged ({error}): remove it, and the features are computed again"
         ) from error

@@ -64,14 +64,18 @@ class PlainSFTTrainer(Guarded, SFTTrainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Take the loss of a small model at once, any other as TRL does."""
-        small = model.config.get_text_config().vocab_size <= SMALL_VOCABULARY
-        if return_outputs or not small:
+        small = _is_small(self.accelerator.unwrap_model(model))
+        if return_outputs or not small or not isinstance(self.data_collator, EncodedOnce):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         inputs = dict(inputs)
         labels = inputs.pop("labels")
         if num_items_in_batch is not None:  # as TRL: it counts the tokens of all processes
             num_items_in_batch = num_items_in_batch / self.accelerator.num_processes
         return completion_loss(model, inputs, labels, num_items_in_batch)
+
+
+def _is_small(model) -> bool:
+    return model.config.get_text_config().vocab_size <= SMALL_VOCABULARY
 
 
 class EncodedOnce:
@@ -238,7 +242,8 @@ def train(
         tower.requires_grad_(False)
     dataset = to_dataset(items, targets(items, seed))
     once: dict = {}
-    if is_few_pixels(items) and not validation:
+    # A checkpoint is named by the rows of the data set and by what TRL has counted: as they are.
+    if is_few_pixels(items) and not validation and checkpoints is None:
         collator = DataCollatorForVisionLanguageModeling(
             processor=processor, max_length=None, completion_only_loss=True
         )

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
 
 import tiny
 from conftest import ROOT
@@ -180,7 +179,9 @@ def test_kept_features(tmp_path, tried):
     before = np.array(towers.features(PIXELS, tiny.image_set(), "val", tmp_path))
     (path,) = tmp_path.iterdir()
     content = path.read_bytes()
-    for damaged in (*cuts(content), *list_flips(content, tried.times(60, 600))):
+    # The list of a .npy file, which says what its bytes mean, is its first 128 bytes.
+    heads = (head + content[128:] for head in flips(content[:128], tried.times(60, 600)))
+    for damaged in (*cuts(content), *heads):
         with tried():
             path.write_bytes(damaged)
             try:
@@ -213,7 +214,7 @@ def test_features_that_are_not_finite_name_their_tower(tmp_path, tried, bad):
     with tried():
         towers.features(PIXELS, tiny.image_set(), "val", tmp_path)
         (path,) = tmp_path.iterdir()
-        kept = load_file(path)["features"]
+        kept = np.load(path)
         kept[2, 5] = bad
         content = path.read_bytes()
         path.write_bytes(content[: len(content) - kept.nbytes] + kept.tobytes())

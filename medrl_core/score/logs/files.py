@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 import pyarrow as pa
@@ -39,20 +39,16 @@ def read_bytes(path: Path) -> bytes:
 
 def unpack_zstd(data: bytes) -> bytes:
     """Unpack Zstandard data of one or several frames; OSError where it is damaged."""
-    import zstandard
+    try:
+        return _stream(data).read()
+    except OSError as error:
+        raise OSError(f"Zstandard: {error}") from error
 
-    frames = []
-    while data:
-        # One frame at a time: only so does a frame tell whether it came to its end.
-        unpacking = zstandard.ZstdDecompressor().decompressobj()
-        try:
-            frames.append(unpacking.decompress(data))
-        except zstandard.ZstdError as error:
-            raise OSError(f"Zstandard: {error}") from error
-        if not unpacking.eof:
-            raise OSError("Zstandard: the last frame is cut off")
-        data = unpacking.unused_data
-    return b"".join(frames)
+
+def _stream(file: BinaryIO | bytes) -> pa.CompressedInputStream:
+    """Open Zstandard data; it raises OSError where it is damaged or cut off."""
+    source = pa.BufferReader(file) if isinstance(file, bytes) else file
+    return pa.CompressedInputStream(source, "zstd")
 
 
 def head(path: Path, size: int = 1 << 16) -> bytes:
@@ -64,11 +60,9 @@ def head(path: Path, size: int = 1 << 16) -> bytes:
             if first.startswith(_GZIP):
                 return gzip.GzipFile(fileobj=file).read(size)
             if first.startswith(_ZSTD):
-                import zstandard
-
-                return zstandard.ZstdDecompressor().stream_reader(file).read(size)
+                return _stream(file).read(size)
             return file.read(size)
-    except (*_BROKEN, ImportError) as error:
+    except _BROKEN as error:
         raise UserError(f"{path} cannot be read ({error}); it is damaged or cut off") from error
 
 
