@@ -347,8 +347,10 @@ def score(frame: pd.DataFrame, ks: Sequence[int] | None = None, seed: int = 0) -
     items = per_item(frame)
     ks = default_ks(items) if ks is None else list(ks)
     rows: list[Row] = []
+    whole = score_items(items, ks, seed)
     for scope, name, part in scopes(items):
-        found = score_items(part, ks, seed)
+        # A log of one data set is that data set: the same draws are not made twice.
+        found = list(whole) if len(part) == len(items) else score_items(part, ks, seed)
         if scope == "dataset":
             found += _recalls(part, seed)
         rows += [{"scope": scope, "name": name} | row for row in found]

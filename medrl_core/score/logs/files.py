@@ -10,7 +10,7 @@ import json
 import lzma
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -218,7 +218,7 @@ def need(row: Any, name: str, where: str, kind: type | None = None) -> Any:
     """
     found: Any = row
     for step in name.split("."):
-        if not isinstance(found, Mapping) or step not in found:
+        if not isinstance(found, dict) or step not in found:
             raise UserError(f"{where} lacks the field '{name}'; is it a whole log of this format?")
         found = found[step]
     if kind is not None and not isinstance(found, kind):
@@ -229,7 +229,7 @@ def need(row: Any, name: str, where: str, kind: type | None = None) -> Any:
 def maybe(row: Any, name: str) -> Any:
     """Give a field of a log, "a.b" inside another; None where it is missing."""
     for step in name.split("."):
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             return None
         row = row.get(step)
     return row

@@ -149,15 +149,15 @@ class Answers:
             self.unusable_golds.append(item_id)
         self._items[item_id] = {
             "item_id": item_id,
-            "dataset": dataset,
-            "modality": modality,
+            "dataset": _storable(dataset),
+            "modality": _storable(modality),
             "question": question,
             "options": options,
             "n_options": len(options) if options else n_options,
             "gold": tuple(map(_storable, answers)),
             "gold_rule": gold_rule,
-            "images": tuple(images),
-            "image_id": image_id or "|".join(images) or f"item {item_id}",
+            "images": tuple(map(_storable, images)),
+            "image_id": _storable(image_id) or "|".join(map(_storable, images)) or f"item {item_id}",
             "asked": asked,
         }
 
@@ -189,13 +189,13 @@ class Answers:
         add["sample_index"].append(sample_index)
         add["step"].append(step)
         add["text"].append(text)
-        add["answer"].append(answer)
+        add["answer"].append(_storable(answer))
         add["stored"].append(stored)
         add["greedy"].append(greedy)
         add["temperature"].append(math.nan if temperature is None else temperature)
         add["n_tokens"].append(math.nan if n_tokens is None else n_tokens)
-        add["finish_reason"].append(finish_reason)
-        add["error"].append(error)
+        add["finish_reason"].append(_storable(finish_reason))
+        add["error"].append(_storable(error))
         add["order"].append(order)
 
     def log(
@@ -212,7 +212,8 @@ class Answers:
         """Put the log together; raises UserError where nothing was collected."""
         if not self._completions["item_id"]:
             raise UserError(f"{source} has no answers in it; the run may have ended before any")
-        notes = list(notes)
+        notes = [_storable(note) for note in notes]
+        dataset, model, scorer = _storable(dataset), _storable(model), _storable(scorer)
         if count := len(self.unusable_golds):
             of = self.unusable_golds[0]
             notes.append(
@@ -257,9 +258,9 @@ def _settle_greedy(frame: pd.DataFrame) -> list[str]:
     return ["the log says temperature 0, yet samples of an item differ: they count as sampled"]
 
 
-def _storable(text: str | None) -> str | None:
-    """Replace half surrogates, which JSON may hold and no file can."""
-    if text is None or text.isascii():
+def _storable(text: Any) -> Any:
+    """Replace half surrogates, which JSON may hold and no file can; what is no text stays."""
+    if not isinstance(text, str) or text.isascii():
         return text
     return text.encode("utf-8", "replace").decode("utf-8")
 

@@ -77,7 +77,7 @@ def write(path: Path, content: Any) -> Path:
     if path.suffix == ".parquet":
         try:
             pq.write_table(pa.Table.from_pylist(content), path)
-        except (pa.ArrowException, UnicodeEncodeError, OverflowError):
+        except (pa.ArrowException, ValueError, OverflowError, TypeError, AttributeError):
             reject()  # Parquet cannot hold it
     elif isinstance(content, list) and path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in content))
