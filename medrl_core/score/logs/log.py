@@ -157,7 +157,7 @@ class Answers:
             "gold": tuple(map(_storable, answers)),
             "gold_rule": gold_rule,
             "images": tuple(map(_storable, images)),
-            "image_id": _storable(image_id) or "|".join(map(_storable, images)) or f"item {item_id}",
+            "image_id": _storable(image_id) or "|".join(map(_storable, images)) or f"item {item_id}",  # noqa: E501
             "asked": asked,
         }
 
