@@ -1,4 +1,4 @@
-"""Read medical VQA benchmarks as items: VQA-RAD, the official kit's JSONL, MedVLThinker-Eval rows."""
+"""Medical VQA benchmarks as items: VQA-RAD, the official kit's JSONL, MedVLThinker-Eval rows."""
 
 from __future__ import annotations
 
