@@ -1,17 +1,53 @@
-"""Folders that are there whole or not at all, whoever is killed and whoever else writes."""
+"""Files and folders that are there whole or not at all, and the SHA-256 of a file."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os.path import samestat
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import lock_descriptor
 
 from medrl_core.errors import UserError
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears at `path` when the block ends, whole or not at all.
+
+    Yields: the open file, beside the place; an error or a kill leaves what was at `path` before.
+    """
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file of bytes, whole or not at all."""
+    with writing(path) as stream:
+        stream.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8 text, whole or not at all."""
+    write_bytes(path, text.encode())
 
 
 class Busy(UserError):

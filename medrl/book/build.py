@@ -15,7 +15,7 @@ from pathlib import Path
 from medrl.studies import plan
 from medrl.studies.execution import BOOK_SOURCES, RunFailed, listed
 from medrl_core.errors import UserError, on_disk
-from medrl_core.files import lock_of, locked
+from medrl_core.files import lock_of, locked, write_bytes
 
 
 def build_book(study: plan.Study, edition: str) -> None:
@@ -33,9 +33,7 @@ def build_book(study: plan.Study, edition: str) -> None:
         BOOK_SOURCES.unlink(missing_ok=True)
         assemble(study.name, stage, edition=edition)
         _jupyter_book(stage, [], held)
-        partial = BOOK_SOURCES.with_suffix(".partial")
-        partial.write_bytes(listed(sources))
-        os.replace(partial, BOOK_SOURCES)
+        write_bytes(BOOK_SOURCES, listed(sources))
 
 
 def print_book(browser: str) -> Path:

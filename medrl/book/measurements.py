@@ -6,7 +6,6 @@ Faults, throughput and the overhead of sweeps are kept so under data/.
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medrl.studies import manifest
 from medrl_core.errors import UserError
+from medrl_core.files import write_text
 
 
 class Measured(BaseModel):
@@ -49,9 +49,7 @@ def record(path: Path, rows: list[dict[str, Any]]) -> None:
         "hardware": manifest.hardware(),
         "rows": rows,
     }
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(partial, path)
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def read(path: Path) -> Measured:

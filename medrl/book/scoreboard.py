@@ -5,7 +5,6 @@ The picture of the README: python -m medrl.book.scoreboard micro book/_static/ma
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from medrl.studies import clone, parameters, plan
 from medrl_core import refusal
 from medrl_core.errors import UserError
+from medrl_core.files import write_bytes
 from medrl_core.report import figures, results
 from medrl_core.report.bookfigure import BookFigure
 from medrl_core.score import verdicts
@@ -195,9 +195,7 @@ def main(study: str, target: Path) -> None:
     fig = picture(rows)
     if fig is None:
         raise UserError(f"no run of {study} that judges a claim; run: medrl study {study}")
-    partial = target.with_name(f"{target.name}.partial")
-    partial.write_bytes(fig.file_bytes("svg"))
-    os.replace(partial, target)
+    write_bytes(target, fig.file_bytes("svg"))
     print(alt(rows))
 
 

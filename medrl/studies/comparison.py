@@ -15,6 +15,7 @@ import pandas as pd
 
 from medrl.studies import manifest, plan
 from medrl_core.errors import UserError
+from medrl_core.files import write_text
 from medrl_core.report import figures, results, tables
 
 MOST_SERIES = 10  # more colours cannot be told apart
@@ -64,7 +65,7 @@ def write(
     Arguments: `axes` are the values that each parameter takes; `command` makes the sweep again.
     """
     wide, tall = numbers(rows)
-    _write(folder / "comparison.csv", tables.csv(wide))
+    write_text(folder / "comparison.csv", tables.csv(wide))
     figure = draw(tall, axes, rows)
     if figure is not None:
         alt = f"A panel for each of {tall.number.nunique()} numbers of {notebook}, "
@@ -84,7 +85,7 @@ def write(
         pictures={name: [(row, name in _pictures(row)) for row in rows] for name in pictures},
         link=lambda path: Path(os.path.relpath(path, folder)).as_posix(),
     )
-    _write(folder / "index.html", text)
+    write_text(folder / "index.html", text)
 
 
 def numbers(rows: list[Row]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -169,12 +170,6 @@ def _cells(row: Row) -> dict[str, str]:
 
 def _pictures(row: Row) -> list[str]:
     return [path.name for path in row.folder.glob("figures/*.svg")] * (row.outcome == "finished")
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 PAGE = """\

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medrl_core.errors import UserError
+from medrl_core.files import sha256, write_text
 from medrl_core.refusal import first
 
 # The files of a run whose SHA-256 its manifest keeps: all that the book shows. Weights are named
@@ -64,11 +64,9 @@ class Failure(BaseModel):
 def write(manifest: Manifest, folder: Path) -> None:
     """Write a manifest as manifest.json into a run folder, with the hashes of the files there."""
     found = sorted(file for pattern in KEPT for file in folder.glob(pattern))
-    files = {file.relative_to(folder).as_posix(): _file_hash(file) for file in found}
+    files = {file.relative_to(folder).as_posix(): sha256(file) for file in found}
     manifest = manifest.model_copy(update={"files": files})
-    partial = folder / ".manifest.json.partial"
-    partial.write_text(manifest.model_dump_json(indent=2) + "\n")
-    os.replace(partial, folder / NAME)
+    write_text(folder / NAME, manifest.model_dump_json(indent=2) + "\n")
 
 
 def read(folder: Path) -> Manifest:
@@ -91,17 +89,12 @@ def verify(folder: Path) -> Manifest:
     for name, digest in manifest.files.items():
         file = folder / name
         # A record leaves some files out; those that are there have to be as they were written.
-        if file.is_file() and _file_hash(file) != digest:
+        if file.is_file() and sha256(file) != digest:
             raise UserError(
                 f"{file} is not as its run wrote it (its hash is in manifest.json); "
                 f"delete {folder} and run it again"
             )
     return manifest
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_failure(folder: Path) -> Failure | None:

@@ -23,6 +23,7 @@ from medrl.studies import parameter_types, parameters
 from medrl.studies.clone import read_notebook, read_yaml
 from medrl_core import refusal
 from medrl_core.errors import UserError
+from medrl_core.files import sha256
 
 STUDIES = Path("notebooks/studies")
 RUNS = Path(os.environ.get("MEDRL_RUNS", "runs"))  # elsewhere: a volume that pods share
@@ -291,9 +292,8 @@ def _named_in(code: list[Path]) -> set[Path]:
 
 @cache
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file's bytes, which is taken once a process."""
+    return sha256(path)
 
 
 def _notebook_hash(path: Path) -> str:

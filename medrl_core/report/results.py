@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medrl_core.errors import UserError
+from medrl_core.files import write_text
 from medrl_core.refusal import first
 
 if TYPE_CHECKING:
@@ -157,11 +158,8 @@ class Results:
     def save(self) -> Path:
         """Write results.json, the same bytes for the same results."""
         path = self.folder / "results.json"
-        partial = path.with_suffix(".partial")
-        partial.write_text(
-            json.dumps(self._content, indent=1, sort_keys=True, allow_nan=False) + "\n"
-        )
-        os.replace(partial, path)
+        content = json.dumps(self._content, indent=1, sort_keys=True, allow_nan=False)
+        write_text(path, content + "\n")
         return path
 
 

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
 
 from medrl_core.data.images import ImageSet
 from medrl_core.errors import UserError
@@ -144,7 +143,7 @@ def test_features_are_computed_once_and_kept(image_set, tmp_path):
     second = towers.features(tower, image_set, "test", tmp_path, batch_size=4)
     assert calls == [4, 2]
     np.testing.assert_array_equal(first, second)
-    assert [p.suffix for p in tmp_path.iterdir()] == [".safetensors"]
+    assert [p.suffix for p in tmp_path.iterdir()] == [".npy"]
 
 
 def test_the_cache_knows_towers_and_pixels_apart(image_set, tmp_path):
@@ -181,11 +180,11 @@ def test_features_of_a_large_set_are_streamed(tmp_path):
     np.testing.assert_allclose(found[1000:1003, 0] * 255, np.arange(1000, 1003) % 251, rtol=1e-6)
 
 
-def test_the_library_reads_what_was_streamed(image_set, tmp_path):
+def test_numpy_reads_what_was_streamed(image_set, tmp_path):
     tower = towers.open_tower("pixels", image_set)
     found = towers.features(tower, image_set, "test", tmp_path, batch_size=4)
     (path,) = tmp_path.iterdir()
-    np.testing.assert_array_equal(load_file(path)["features"], found)
+    np.testing.assert_array_equal(np.load(path), found)
     np.testing.assert_array_equal(found, towers.encode(tower, image_set.images["test"]))
 
 
