@@ -1,0 +1,1 @@
+"""The embedded world: drawn images of known facts."""
