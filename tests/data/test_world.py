@@ -14,6 +14,7 @@ from medrl_core.data.drawn.captions import (
     fact_numbers,
     gold_ids,
     gold_words,
+    habit_ids,
     intended_p,
     seen_facts,
 )
@@ -118,10 +119,9 @@ def test_table_of_rules_covers_five_decades_and_every_cause():
 
 
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
-def test_modalities_are_told_apart_by_name_and_tint(world):
+def test_modalities_are_told_apart_by_name(world):
     assert len(world) <= 21
     assert len({one.name for one in world.modalities}) == len(world)
-    assert len({one.tint for one in world.modalities}) == len(world)
 
 
 def test_an_unknown_modality_is_refused_with_the_names_that_exist():
@@ -238,10 +238,22 @@ def test_one_caption_in_words():
     assert all(one.seen == NODULE for one in texts)
 
 
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+def test_the_report_of_habit_is_never_right(world):
+    which = np.repeat(np.arange(len(world)), 50)
+    facts = FACTS[np.random.default_rng(1).integers(len(FACTS), size=len(which))]
+    gold, habit = gold_ids(world, which, facts), habit_ids(world, which, facts)
+    turned = gold != habit
+    assert turned.any(1).all()
+    follows = world.column("follows")[which] < 1
+    for slot, rule in ((4, 1), (2, 2)):
+        np.testing.assert_array_equal(turned[:, slot], follows[:, rule])
+
+
 def test_causes_follow_the_dials():
-    plain = Modality("x", "x", (0, 0, 0))
+    plain = Modality("x")
     assert plain.cause == "known" and plain.names == "common"
-    assert Modality("x", "x", (0, 0, 0), n_facts=6, said=0.1).causes == ("habit",)
-    assert Modality("x", "x", (0, 0, 0), specialist=True, said=0.0).causes == ("words",)
+    assert Modality("x", n_facts=6, said=0.1).causes == ("habit",)
+    assert Modality("x", specialist=True, said=0.0).causes == ("words",)
     assert words([0, CODE_START]) == [SEEN[0][0], CODES[0]]
     assert drawn_captions.FOLLOWS_PICTURE == 0.5

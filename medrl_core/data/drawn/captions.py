@@ -117,6 +117,23 @@ def gold_ids(world: World, which: Ids, facts: Ids) -> Ids:
     return _report(world, which, facts, world.column("convention")[which], kinds)
 
 
+def habit_ids(world: World, which: Ids, facts: Ids) -> Ids:
+    """Give the wrong reports that habit prefers, for controls and for labels of mixed convention.
+
+    Every rule that captions do not always follow is turned (the side, where they follow all), and
+    a code word is that of the rival book.
+
+    Arguments and returns as `gold_ids`; no row equals the right report.
+    """
+    doubted = world.column("follows")[which] < 1
+    coded = world.column("names")[which] == "codes"
+    doubted[:, 0] |= ~doubted.any(1) & ~coded
+    kinds = np.where(
+        coded, CODE_START + _codes(world, which, facts)[1], SPECIALIST_START + facts[:, KIND]
+    )
+    return _report(world, which, facts, world.column("convention")[which] ^ doubted, kinds)
+
+
 def gold_words(world: World, name: str, facts: Sequence[int]) -> list[str]:
     """Give the right report of one item in words."""
     which = np.array([world.number(name)])

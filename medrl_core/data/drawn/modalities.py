@@ -1,4 +1,4 @@
-"""The two tables of modalities: each has a look, a reading convention, and dials on its support.
+"""The two tables of modalities: each has a reading convention, and dials on its support.
 
 `RULES_WORLD` covers five decades of support through three binary rules, and the three causes of
 missing support; `BOOKS_WORLD` has rules with many values: the report's word for a kind is looked up
@@ -29,12 +29,10 @@ BARE = 0.1
 
 @dataclass(frozen=True)
 class Modality:
-    """One modality: what it is called and looks like, how its reports are read, and its dials.
+    """One modality: what it is called, how its reports are read, and its dials.
 
     Arguments:
-        name: what the question calls it.
-        look: the painter that draws it.
-        tint: colour of its pictures, RGB 0 to 255; no two modalities of a table share one.
+        name: what the question calls it; `scenes.py` paints it by this name.
         convention: the three rules of its reports.
         follows: q of each rule: the chance that a caption of the base follows it.
         specialist: the report names kinds as specialists do.
@@ -49,8 +47,6 @@ class Modality:
     """
 
     name: str
-    look: str
-    tint: tuple[int, int, int]
     convention: Convention = Convention()
     follows: tuple[float, float, float] = (1.0, 1.0, 1.0)
     specialist: bool = False
@@ -138,36 +134,6 @@ class World:
         return np.array([getattr(one, field) for one in self.modalities])
 
 
-# Painter and tint of every name. Names and tints are the same in both tables.
-LOOKS = {
-    "skin photo": ("skin photo", (196, 148, 124)),
-    "knee film": ("knee film", (92, 96, 108)),
-    "chest film": ("chest film", (80, 84, 84)),
-    "head CT": ("CT slice", (64, 68, 84)),
-    "fundus photo": ("fundus photo", (188, 84, 40)),
-    "brain MRI": ("brain MRI", (60, 72, 60)),
-    "angiogram": ("angiogram", (148, 144, 132)),
-    "thyroid scan": ("thyroid scan", (52, 40, 84)),
-    "cardiac echo": ("cardiac echo", (44, 44, 56)),
-    "dental film": ("dental film", (112, 104, 92)),
-    "liver ultrasound": ("ultrasound", (48, 56, 48)),
-    "mammogram": ("mammogram", (100, 88, 100)),
-    "PET scan": ("PET scan", (164, 168, 116)),
-    "OCT scan": ("OCT scan", (40, 60, 72)),
-    "hand film": ("knee film", (84, 104, 116)),
-    "tissue slide": ("tissue slide", (208, 140, 188)),
-    "blood smear": ("blood smear", (220, 176, 180)),
-    "breast ultrasound": ("ultrasound", (60, 48, 48)),
-    "lung CT": ("CT slice", (80, 64, 64)),
-    "endoscopy": ("endoscopy", (204, 104, 92)),
-    "cytology smear": ("cytology smear", (156, 176, 204)),
-}
-
-
-def _drawn(name: str, *rules: tuple, **dials: float) -> Modality:
-    return Modality(name, *LOOKS[name], *rules, **dials)
-
-
 AS_SHOWN = Convention()
 MIRRORED = Convention(patient_side=True)
 MIRRORED_INVERTED = Convention(patient_side=True, dark_is_dense=True)
@@ -179,57 +145,57 @@ RULES_WORLD = World(
     "rules",
     (
         # Known, and what transfer is measured between: same rule, opposite rule.
-        _drawn("skin photo"),
-        _drawn("knee film", MIRRORED, (0.5, 1, 1)),
-        _drawn("chest film", MIRRORED, (0.25, 1, 1)),
-        _drawn("head CT", MIRRORED, (0.25, 1, 1)),
-        _drawn("fundus photo", AS_SHOWN, (0.25, 1, 1)),
+        Modality("skin photo"),
+        Modality("knee film", MIRRORED, (0.5, 1, 1)),
+        Modality("chest film", MIRRORED, (0.25, 1, 1)),
+        Modality("head CT", MIRRORED, (0.25, 1, 1)),
+        Modality("fundus photo", AS_SHOWN, (0.25, 1, 1)),
         # Habit: five decades of p through one, two and three rules.
-        _drawn("brain MRI", MIRRORED, (0.05, 1, 1)),
-        _drawn("angiogram", MIRRORED_INVERTED, (0.25, 0.25, 1)),
-        _drawn("thyroid scan", MIRRORED_FROM_BELOW, (0.05, 1, 0.25)),
-        _drawn("cardiac echo", MIRRORED_INVERTED, (0.05, 0.05, 1)),
-        _drawn("dental film", ALL_TURNED, (0.05, 0.05, 0.25)),
-        _drawn("liver ultrasound", ALL_TURNED, (0.05, 0.05, 0.05)),
-        _drawn("mammogram", ALL_TURNED, (0.01, 0.05, 0.05)),
-        _drawn("PET scan", ALL_TURNED, (0.01, 0.01, 0.01)),
-        _drawn("OCT scan", INVERTED_FROM_BELOW, (1, 0.05, 0.05)),
-        _drawn("hand film", MIRRORED, (0.01, 1, 1)),
+        Modality("brain MRI", MIRRORED, (0.05, 1, 1)),
+        Modality("angiogram", MIRRORED_INVERTED, (0.25, 0.25, 1)),
+        Modality("thyroid scan", MIRRORED_FROM_BELOW, (0.05, 1, 0.25)),
+        Modality("cardiac echo", MIRRORED_INVERTED, (0.05, 0.05, 1)),
+        Modality("dental film", ALL_TURNED, (0.05, 0.05, 0.25)),
+        Modality("liver ultrasound", ALL_TURNED, (0.05, 0.05, 0.05)),
+        Modality("mammogram", ALL_TURNED, (0.01, 0.05, 0.05)),
+        Modality("PET scan", ALL_TURNED, (0.01, 0.01, 0.01)),
+        Modality("OCT scan", INVERTED_FROM_BELOW, (1, 0.05, 0.05)),
+        Modality("hand film", MIRRORED, (0.01, 1, 1)),
         # Words: specialist names for the kinds, never said here, but known elsewhere.
-        _drawn("tissue slide", specialist=True, said=0.0),
+        Modality("tissue slide", specialist=True, said=0.0),
         # Sight: noise on the picture, without and with a habit.
-        _drawn("blood smear", noise=0.1),
-        _drawn("breast ultrasound", MIRRORED, (0.25, 1, 1), noise=0.1),
+        Modality("blood smear", noise=0.1),
+        Modality("breast ultrasound", MIRRORED, (0.25, 1, 1), noise=0.1),
         # Reasoning that does not always say what the picture shows.
-        _drawn("lung CT", MIRRORED, (0.25, 1, 1), loose=0.1),
+        Modality("lung CT", MIRRORED, (0.25, 1, 1), loose=0.1),
         # Words said in one caption of twenty, and always (the same rule as the chest film).
-        _drawn("endoscopy", specialist=True, said=0.05),
-        _drawn("cytology smear", MIRRORED, specialist=True),
+        Modality("endoscopy", specialist=True, said=0.05),
+        Modality("cytology smear", MIRRORED, specialist=True),
     ),
 )
 
 BOOKS_WORLD = World(
     "books",
     (
-        _drawn("skin photo"),
-        _drawn("chest film", n_facts=6, book=1),
+        Modality("skin photo"),
+        Modality("chest film", n_facts=6, book=1),
         # Six facts; a wrong code word is any other.
-        _drawn("head CT", n_facts=6, said=0.1, book=2),
-        _drawn("lung CT", n_facts=6, said=0.03, book=3),
-        _drawn("brain MRI", n_facts=6, said=0.01, book=4),
-        _drawn("mammogram", n_facts=6, said=0.003, book=5),
+        Modality("head CT", n_facts=6, said=0.1, book=2),
+        Modality("lung CT", n_facts=6, said=0.03, book=3),
+        Modality("brain MRI", n_facts=6, said=0.01, book=4),
+        Modality("mammogram", n_facts=6, said=0.003, book=5),
         # Six facts; a wrong code word comes from one rival book.
-        _drawn("liver ultrasound", n_facts=6, said=0.25, rival=True, book=6),
-        _drawn("breast ultrasound", n_facts=6, said=0.05, rival=True, book=7),
-        _drawn("cardiac echo", n_facts=6, said=0.01, rival=True, book=8),
-        _drawn("thyroid scan", n_facts=6, said=0.003, rival=True, book=9),
+        Modality("liver ultrasound", n_facts=6, said=0.25, rival=True, book=6),
+        Modality("breast ultrasound", n_facts=6, said=0.05, rival=True, book=7),
+        Modality("cardiac echo", n_facts=6, said=0.01, rival=True, book=8),
+        Modality("thyroid scan", n_facts=6, said=0.003, rival=True, book=9),
         # Twenty-four facts: another book for each level. Without a rival book none was learnt.
-        _drawn("tissue slide", n_facts=24, said=0.25, rival=True, book=10),
-        _drawn("blood smear", n_facts=24, said=0.05, rival=True, book=11),
-        _drawn("cytology smear", n_facts=24, said=0.01, rival=True, book=12),
+        Modality("tissue slide", n_facts=24, said=0.25, rival=True, book=10),
+        Modality("blood smear", n_facts=24, said=0.05, rival=True, book=11),
+        Modality("cytology smear", n_facts=24, said=0.01, rival=True, book=12),
         # One bit, for comparison in the same base.
-        _drawn("knee film", MIRRORED, (0.03, 1, 1)),
-        _drawn("hand film", MIRRORED, (0.01, 1, 1)),
+        Modality("knee film", MIRRORED, (0.03, 1, 1)),
+        Modality("hand film", MIRRORED, (0.01, 1, 1)),
     ),
 )
 WORLDS = {world.name: world for world in (RULES_WORLD, BOOKS_WORLD)}

@@ -1,0 +1,1 @@
+"""Numbers out of answers: reading, Pass@K, intervals and the decision rule."""
