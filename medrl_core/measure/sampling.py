@@ -60,7 +60,7 @@ class Decoding:
         return f"temperature={self.temperature:g},top_p={self.top_p:g},top_k={self.top_k}"
 
 
-def _uniforms(seed: int, item_id: str, sample_index: int, n: int) -> np.ndarray:
+def uniforms(seed: int, item_id: str, sample_index: int, n: int) -> np.ndarray:
     """The random numbers of one completion; they depend on nothing but its key."""
     key = hashlib.sha256(f"{seed}|{item_id}|{sample_index}".encode()).digest()
     philox = np.random.Philox(key=int.from_bytes(key[:16], "little"))
@@ -124,7 +124,8 @@ class _Chooser(LogitsProcessor):
         return torch.full_like(scores, -torch.inf).scatter_(-1, chosen[:, None], 0.0)
 
 
-def _eos_ids(model, tokenizer) -> list[int]:
+def eos_ids(model, tokenizer) -> list[int]:
+    """Tokens that end a completion: the model's own, and the tokenizer's."""
     ids = model.generation_config.eos_token_id
     ids = ids if isinstance(ids, list) else [ids]
     return sorted({i for i in [*ids, tokenizer.eos_token_id] if i is not None})
@@ -132,7 +133,7 @@ def _eos_ids(model, tokenizer) -> list[int]:
 
 def _generate(model, tokenizer, inputs, copies: int, decoding: Decoding, uniforms, greedy):
     """Tokens, log-probabilities and end tokens of `copies` completions of each prompt."""
-    eos_ids = _eos_ids(model, tokenizer)
+    ends = eos_ids(model, tokenizer)
     chooser = Chooser(
         decoding,
         torch.as_tensor(uniforms, dtype=torch.float32, device=model.device),
@@ -144,9 +145,9 @@ def _generate(model, tokenizer, inputs, copies: int, decoding: Decoding, uniform
         copies=copies,
         max_new_tokens=decoding.max_new_tokens,
         choose=chooser.choose,
-        eos_ids=eos_ids,
+        eos_ids=ends,
     )
-    return tokens.cpu(), logprobs.tolist(), set(eos_ids)
+    return tokens.cpu(), logprobs.tolist(), set(ends)
 
 
 @torch.inference_mode()
@@ -205,7 +206,7 @@ def sample(
             inputs = {name: x.to(model.device) for name, x in inputs.items()}
             asked = [(*chunk[i], index) for i in batch for index in indices]
             uniforms = np.stack(
-                [_uniforms(seed, item.item_id, index, decoding.max_new_tokens)
+                [uniforms(seed, item.item_id, index, decoding.max_new_tokens)
                  for item, _, index in asked]
             )
             is_greedy = np.array([index == GREEDY for *_, index in asked])
