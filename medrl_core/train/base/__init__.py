@@ -1,0 +1,1 @@
+"""How the micro base models were made: one command a base."""
