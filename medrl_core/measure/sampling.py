@@ -205,13 +205,13 @@ def sample(
         for batch, inputs in batches(processor, items[part], fit, wanted[part]):
             inputs = {name: x.to(model.device) for name, x in inputs.items()}
             asked = [(*chunk[i], index) for i in batch for index in indices]
-            uniforms = np.stack(
+            drawn = np.stack(
                 [uniforms(seed, item.item_id, index, decoding.max_new_tokens)
                  for item, _, index in asked]
             )
             is_greedy = np.array([index == GREEDY for *_, index in asked])
             tokens, logprobs, eos = _generate(
-                model, processor.tokenizer, inputs, len(indices), decoding, uniforms, is_greedy
+                model, processor.tokenizer, inputs, len(indices), decoding, drawn, is_greedy
             )
             tokens = tokens.tolist()
             ends = [next((i for i, t in enumerate(ids) if t in eos), None) for ids in tokens]
