@@ -7,7 +7,6 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
-
 DRAWN_BASE = "data/drawn-base"
 REFERENCE = re.compile(r"run:(?P<notebook>\d\d_[a-z]+)(?:/(?P<path>[^\s]+))?")
 

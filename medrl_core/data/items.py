@@ -35,14 +35,17 @@ class Item:
         dataset: name of the image set or benchmark.
         modality: imaging modality, as the question names it.
         question: the question without options.
-        options: option texts in order A, B, C, ... or None for `open` items.
+        options: option texts in order A, B, C, ... or None for `open` and `report` items.
         label_set: all answers that the item's task knows; the guess floor of an `open` item
             counts them.
-        gold: option letter for `mcq`, answer text for `open`.
-        answer_format: `mcq` or `open`.
+        gold: option letter for `mcq`, answer text for `open`, the whole report for `report`.
+        answer_format: `mcq`, `open`, or `report`: reasoning and answer stand in their tags, and all
+            words of the answer must be right.
         split: `train`, `val` or `test`.
         label: index of the class in the image set, None where there is none.
         synonyms: other spellings of an answer and the answer they stand for.
+        n_answers: how many answers there are where they are too many to list; 0: see `label_set`.
+        reading: the right reasoning of a `report` item, in picture terms; "" where there is none.
     """
 
     item_id: str
@@ -58,6 +61,8 @@ class Item:
     split: str
     label: int | None = None
     synonyms: dict[str, str] = field(default_factory=dict)
+    n_answers: int = 0
+    reading: str = ""
 
     def __post_init__(self) -> None:
         if self.options and len(self.options) > len(LETTERS):
@@ -69,7 +74,7 @@ class Item:
     @property
     def n_options(self) -> int:
         """Number of answers a guesser would choose among (options, or the label set)."""
-        return len(self.options) if self.options else len(self.label_set)
+        return len(self.options) if self.options else self.n_answers or len(self.label_set)
 
     @property
     def gold_text(self) -> str:

@@ -15,6 +15,8 @@ FORMAT = "<think> ... </think><answer> ... </answer>"
 _ASK = {
     "mcq": f"Think, then give the option: {FORMAT}",
     "open": f"Think, then give the name: {FORMAT}",
+    # The drawn world's models know one way to answer, and a short prompt is a fast one.
+    "report": "",
 }
 _RATIONALES = (
     "This {modality} shows {finding}.",
@@ -28,7 +30,7 @@ def user_text(item: Item) -> str:
     lines = [item.question]
     if item.options:
         lines += [f"{LETTERS[i]}) {option}" for i, option in enumerate(item.options)]
-    return "\n".join([*lines, _ASK[item.answer_format]])
+    return "\n".join([*lines, _ASK[item.answer_format]]).rstrip("\n")
 
 
 def messages(item: Item) -> list[dict]:
@@ -50,6 +52,8 @@ def rationale(item: Item, variant: int = 0) -> str:
 def target_text(item: Item, variant: int = 0) -> str:
     """The completion that SFT teaches: a rationale in think tags, the gold answer in answer tags.
 
+    That of a `report` item is its reading and its report, as the drawn world's captions have them.
+
     The gold answer of an `mcq` item is its option's text: the parser takes it for the letter, and
     a tiny model learns to name an option long before it learns to look up its letter.
 
@@ -57,6 +61,8 @@ def target_text(item: Item, variant: int = 0) -> str:
         item: the item.
         variant: which wording of the rationale.
     """
+    if item.answer_format == "report":
+        return f"<think> {item.reading}</think><answer> {item.gold}</answer>"
     return f"<think>{rationale(item, variant)}</think><answer>{item.gold_text}</answer>"
 
 

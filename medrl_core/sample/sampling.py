@@ -68,7 +68,7 @@ class Completion(NamedTuple):
     logprob: float | None
 
 
-def _uniforms(seed: int, item_id: str, sample_index: int, n: int) -> np.ndarray:
+def uniforms(seed: int, item_id: str, sample_index: int, n: int) -> np.ndarray:
     """The random numbers of one completion; they depend on nothing but its key."""
     key = hashlib.sha256(f"{seed}|{item_id}|{sample_index}".encode()).digest()
     philox = np.random.Philox(key=int.from_bytes(key[:16], "little"))
@@ -132,7 +132,8 @@ class _Chooser(LogitsProcessor):
         return torch.full_like(scores, -torch.inf).scatter_(-1, chosen[:, None], 0.0)
 
 
-def _eos_ids(model, tokenizer) -> list[int]:
+def eos_ids(model, tokenizer) -> list[int]:
+    """Tokens that end a completion: the model's own, and the tokenizer's."""
     ids = model.generation_config.eos_token_id
     ids = ids if isinstance(ids, list) else [ids]
     return sorted({i for i in [*ids, tokenizer.eos_token_id] if i is not None})
@@ -140,7 +141,7 @@ def _eos_ids(model, tokenizer) -> list[int]:
 
 def _generate(model, tokenizer, inputs, copies: int, decoding: Decoding, uniforms, greedy):
     """Tokens, log-probabilities and end tokens of `copies` completions of each prompt."""
-    eos_ids = _eos_ids(model, tokenizer)
+    ends = eos_ids(model, tokenizer)
     chooser = Chooser(
         decoding,
         torch.as_tensor(uniforms, dtype=torch.float32, device=model.device),
@@ -152,9 +153,9 @@ def _generate(model, tokenizer, inputs, copies: int, decoding: Decoding, uniform
         copies=copies,
         max_new_tokens=decoding.max_new_tokens,
         choose=chooser.choose,
-        eos_ids=eos_ids,
+        eos_ids=ends,
     )
-    return tokens.cpu(), logprobs.tolist(), set(eos_ids)
+    return tokens.cpu(), logprobs.tolist(), set(ends)
 
 
 @torch.inference_mode()
@@ -211,13 +212,13 @@ def sample(
         for batch, inputs in batches(processor, items[part], fit, wanted[part]):
             inputs = {name: x.to(model.device) for name, x in inputs.items()}
             asked = [(*chunk[i], index) for i in batch for index in indices]
-            uniforms = np.stack(
-                [_uniforms(seed, item.item_id, index, decoding.max_new_tokens)
+            drawn = np.stack(
+                [uniforms(seed, item.item_id, index, decoding.max_new_tokens)
                  for item, _, index in asked]
             )
             is_greedy = np.array([index == GREEDY for *_, index in asked])
             tokens, logprobs, eos = _generate(
-                model, processor.tokenizer, inputs, len(indices), decoding, uniforms, is_greedy
+                model, processor.tokenizer, inputs, len(indices), decoding, drawn, is_greedy
             )
             tokens = tokens.tolist()
             ends = [next((i for i, t in enumerate(ids) if t in eos), None) for ids in tokens]

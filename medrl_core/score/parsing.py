@@ -298,6 +298,13 @@ def _parse(text: str, known: _Known) -> Parsed:
     return Parsed(None, "none")
 
 
+def _report(text: str) -> Parsed:
+    """Read the words of the answer tag of a completion in the asked format; else there are none."""
+    if not format_ok(text):
+        return Parsed(None, "no_tag")
+    return Parsed(normalise(text.partition("<answer>")[2].partition("</answer>")[0]), "tag")
+
+
 def _pairs(own: tuple[tuple[str, str], ...], extra: tuple[tuple[str, str], ...]):
     """Add the synonyms of known answers; without known answers, a synonym maps to its text."""
     answers = {normalise(text): answer for text, answer in own}
@@ -318,15 +325,19 @@ def parse(
 ) -> Parsed:
     """Find the answer of a completion, and the rule that found it.
 
-    Arguments: `text` the completion, without special tokens; `answer_format` "mcq" or "open";
-    `options` the option texts in order A, B, ... (mcq); `label_set` the answers an open item
-    knows (none: any text); `synonyms` other spellings and the answer each stands for.
+    Arguments: `text` the completion, without special tokens; `answer_format` "mcq", "open" or
+    "report"; `options` the option texts in order A, B, ... (mcq); `label_set` the answers an open
+    item knows (none: any text); `synonyms` other spellings and the answer each stands for.
     Returns: Parsed. For mcq the answer is an option's letter. For open it is a label of the label
-    set, or where none is named the normalised text. None where nothing is answered.
+    set, or where none is named the normalised text. For report it is the normalised text of the
+    answer tag of a completion that is reasoning and answer in tags, nothing else. None where
+    nothing is answered.
     Raises: ValueError for an unknown format, or for mcq without 1 to 26 options; never for a text.
     """
-    if answer_format not in ("mcq", "open"):
-        raise ValueError(f"answer_format must be 'mcq' or 'open', not {answer_format!r}")
+    if answer_format not in ("mcq", "open", "report"):
+        raise ValueError(f"answer_format must be mcq, open or report, not {answer_format!r}")
+    if answer_format == "report":
+        return _report(text)
     extra = tuple((synonyms or {}).items())
     if answer_format == "mcq":
         if not options or len(options) > 26:
