@@ -36,7 +36,6 @@ from medrl_core.score.exact_support import report_support
 from medrl_core.train.base.lessons import IGNORE, Lessons, corpus
 from medrl_core.train.rewards import reading_of
 
-
 GREEDILY = Decoding(max_new_tokens=24)
 ABOUT = {"seed": 0, "model_name": "base", "model_hash": ""}
 
