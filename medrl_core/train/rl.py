@@ -14,6 +14,7 @@ into advantages, and `Trainer.compute_loss` is TRL's clipped policy loss with it
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset
+from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from medrl_core.data.items import Item
@@ -38,6 +40,8 @@ from medrl_core.train.guards import Guarded
 from medrl_core.train.passk import passk_rewards
 from medrl_core.train.records import Records
 from medrl_core.train.rewards import Reward, named
+from medrl_core.train.scale import Scale, widen
+from medrl_core.train.sft import lora_config
 
 # What each name changes in TRL's configuration, and the paper that proposes it.
 OBJECTIVES: dict[str, dict] = {
@@ -147,7 +151,10 @@ class Trainer(Guarded, GRPOTrainer):
     """
 
     def __init__(self, *args, settings: RL, items: dict[str, Item], records: Records, **kwargs):
-        super().__init__(*args, rollout_func=sample, **kwargs)
+        with warnings.catch_warnings():
+            # That rollout_func may change: TRL is pinned, and a step is tested against `generate`.
+            warnings.filterwarnings("ignore", "You are using 'rollout_func'", UserWarning)
+            super().__init__(*args, rollout_func=sample, **kwargs)
         self.settings, self.items, self.records = settings, items, records
         self.asked: list[Item] = []
         self.moved = False  # whether any group has had a signal yet
@@ -319,7 +326,10 @@ def train(
     settings: RL,
     *,
     seed: int = 0,
+    lora: bool = False,
+    scale: Scale | None = None,
     label: str = "rl",
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Trained:
     """Train a model on its own sampled answers.
 
@@ -329,7 +339,10 @@ def train(
         items: training items, passed over as often as the completions need.
         settings: of the training.
         seed: of the order of items and of sampling.
+        lora: train a LoRA adapter instead of all weights; a model that has one keeps it.
+        scale: memory and processes.
         label: what progress lines and errors call it.
+        callbacks: of transformers' Trainer, for example to look at the model on the way.
 
     Returns:
         The model, one row a step, and the completions if they were to be kept.
@@ -349,9 +362,10 @@ def train(
     tower = getattr(getattr(net, "model", net), "visual", None)
     if not settings.train_vision and tower is not None:
         tower.requires_grad_(False)
-    on_gpu = torch.cuda.is_available()
-    with tempfile.TemporaryDirectory(prefix="medrl-rl-") as folder, one_thread(on_gpu):
-        if settings.beta:
+    width = widen(net, lora)
+    has_adapter = hasattr(net, "peft_config")
+    with tempfile.TemporaryDirectory(prefix="medrl-rl-") as folder, one_thread():
+        if settings.beta and not (lora or has_adapter):
             # TRL loads the model that the KL term refers to from where the policy came from.
             net.save_pretrained(folder)
             net.config._name_or_path = folder
@@ -361,7 +375,7 @@ def train(
             args=GRPOConfig(
                 output_dir=folder,
                 max_steps=settings.completions // settings.per_step * settings.updates,
-                per_device_train_batch_size=settings.per_step,
+                **(scale or Scale()).arguments(settings.per_step, "per_step"),
                 num_generations=settings.group,
                 num_iterations=settings.updates,
                 learning_rate=settings.learning_rate,
@@ -378,35 +392,36 @@ def train(
                 save_strategy="no",
                 report_to="none",
                 disable_tqdm=True,
-                bf16=on_gpu,
-                use_cpu=not on_gpu,
-                activation_checkpointing=on_gpu,
                 seed=seed,
                 data_seed=seed,
                 **OBJECTIVES[settings.objective],
             ),
             train_dataset=Dataset.from_dict({"item_id": list(by_id), "prompt": list(by_id)}),
             processing_class=processor,
+            peft_config=lora_config() if lora and not has_adapter else None,
             settings=settings,
             items=by_id,
             records=records,
             label=label,
             patience=settings.patience,
+            callbacks=list(callbacks),
         )
         progress.attach(trainer, label)
         trainer.train()
+    net = trainer.model
     progress.restore(net)
-    net.requires_grad_(True)
+    if not (lora or has_adapter):
+        net.requires_grad_(True)
     rollouts = pd.DataFrame(records.rollouts) if settings.keep_rollouts else None
     frame = records.frame(trainer.state.log_history, settings.updates)
-    return Trained(net.eval(), frame, rollouts)
+    return Trained((net.to(width) if width else net).eval(), frame, rollouts)
 
 
 @contextmanager
-def one_thread(on_gpu: bool) -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread inside, on a machine without a GPU: waiting threads cost ten times the work."""
     before = torch.get_num_threads()
-    if not on_gpu:
+    if not torch.cuda.is_available():
         torch.set_num_threads(1)
     try:
         yield

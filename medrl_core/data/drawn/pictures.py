@@ -27,6 +27,7 @@ SLOPE_DOWN = np.array([-0.12, 0.0, 0.32])
 SLOPE_ACROSS = np.array([0.12, 0.04, -0.04])
 GRAIN = 0.015
 OPAQUE = 0.95
+RADII = (2, 3, 5)  # of small, medium and large, in pixels
 
 
 def draw(name: str, facts: Sequence[int], seed: int) -> Image.Image:
@@ -55,7 +56,7 @@ def draw(name: str, facts: Sequence[int], seed: int) -> Image.Image:
     column, row = scene.place(side, level)
     column, row = column + int(rng.integers(-1, 2)), row + int(rng.integers(-1, 2))
     ink = scene.bright if density == 0 else scene.dark
-    lay(image, OPAQUE * finding(kind, 2 + size, column, row), ink)
+    lay(image, OPAQUE * finding(kind, RADII[size], column, row), ink)
     lay(image, _marks(count, left=side == 1, rng=rng), scene.mark)
     image += GRAIN * rng.standard_normal(image.shape)
     return Image.fromarray((image.clip(0, 1) * 255).round().astype(np.uint8))
@@ -76,13 +77,14 @@ def finding(kind: int, radius: int, column: int, row: int) -> np.ndarray:
     ax, ay, away = np.abs(dx), np.abs(dy), np.hypot(dx, dy)
     box = (ax <= radius) & (ay <= radius)
     disc = away <= radius + 0.3
+    stroke = (radius - 1) // 2  # strokes are 1, 3 and 5 pixels wide
     shapes = (
         disc,
         box,
         box & (ax <= (dy + radius) / 2),
-        box & ((ax <= 0) | (ay <= 0)),
-        disc & (away >= radius - 1),
-        (ax <= radius) & (ay <= 0),
+        box & ((ax <= stroke) | (ay <= stroke)),
+        disc & (away >= radius - 1 - stroke / 2),
+        (ax <= radius) & (ay <= stroke),
     )
     return shapes[kind].astype(float)
 

@@ -167,7 +167,7 @@ def liver_ultrasound(rng: np.random.Generator) -> np.ndarray:
     """The sector of a curved probe: even liver, dark vessels, the bright diaphragm below."""
     image = grey(0.03)
     radius = np.hypot(X - MIDDLE, Y + 16)
-    speckle = 0.05 * rng.standard_normal((SIDE, SIDE)) + 0.05 * cloud(rng, 13)
+    speckle = 0.04 * rng.standard_normal((SIDE, SIDE)) + 0.04 * cloud(rng, 13)
     sector = edge(17.5 - radius) * edge(radius - 48.5)
     sector = sector * edge((np.abs(np.arctan2(X - MIDDLE, Y + 16)) - 0.66) * radius)
     lay(image, sector, grey(0.56 - 0.007 * Y + speckle))
@@ -399,6 +399,6 @@ SCENES = {
         endoscopy, bright=(1.0, 0.9, 0.72), dark=(0.3, 0.02, 0.06), mark=(1.0, 1.0, 0.9), **ROUND
     ),
     "cytology smear": Scene(
-        cytology_smear, bright=(1.0, 0.86, 0.55), dark=(0.16, 0.16, 0.42), mark=(0.55, 0.05, 0.15)
+        cytology_smear, bright=(1.0, 1.0, 0.95), dark=(0.16, 0.16, 0.42), mark=(0.55, 0.05, 0.15)
     ),
 }  # fmt: skip

@@ -46,20 +46,16 @@ class Recipe:
 
     Arguments:
         steps: optimiser steps.
-        seen: captions of pictures a step.
-        heard: captions without pictures a step, in the last part.
-        heard_from: share of the steps after which they begin.
+        batch: captions a step.
         pictures: distinct pictures.
         learning_rate: peak; it warms up over `warm_up` steps and falls on a cosine to 3 %.
         weight_decay, betas: of AdamW.
         width, depth: of the model.
     """
 
-    steps: int = 1800
-    seen: int = 64
-    heard: int = 0
-    heard_from: float = 0.5
-    pictures: int = 16_002
+    steps: int = 2400
+    batch: int = 64
+    pictures: int = 32_004
     learning_rate: float = 2e-3
     warm_up: int = 60
     weight_decay: float = 0.01
@@ -94,7 +90,7 @@ def pretrain(world: World, *, seed: int, recipe: Recipe, log_every: int = 100):
         log_every: steps between progress lines on stderr; 0: none.
 
     Returns:
-        Model, processor, and the loss of each step (nats a token of captions with pictures).
+        Model, processor, and the loss of each step (nats a token).
     """
     processor = micro.build_processor(micro.train_tokenizer(corpus(world)))
     lessons = Lessons(world, processor, pictures=recipe.pictures, seed=seed)
@@ -111,10 +107,8 @@ def pretrain(world: World, *, seed: int, recipe: Recipe, log_every: int = 100):
     for step in range(recipe.steps):
         optimiser.param_groups[0]["lr"] = recipe.rate(step)
         optimiser.zero_grad()
-        loss = _loss(net, *lessons.seen(recipe.seen))
+        loss = _loss(net, *lessons.batch(recipe.batch))
         loss.backward()
-        if recipe.heard and step >= recipe.heard_from * recipe.steps:
-            _loss(net, *lessons.heard(recipe.heard)).backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         losses.append(loss.item())
@@ -233,26 +227,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--out", type=Path, default=Path("data/drawn-base"))
     parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--heard", type=int, default=Recipe.heard)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    world, recipe = WORLDS[asked.world], Recipe(steps=asked.steps, heard=asked.heard)
+    world, recipe = WORLDS[asked.world], Recipe(steps=asked.steps)
     started = time.process_time()
     net, processor, losses = pretrain(world, seed=asked.seed, recipe=recipe)
     seconds = time.process_time() - started
     table = dial(net, processor, world)
     print(table.round(4).to_string(), file=sys.stderr)
     pictures = np.bincount(np.arange(recipe.pictures) % len(world))
-    heard = recipe.heard * sum(
-        step >= recipe.heard_from * recipe.steps for step in range(recipe.steps)
-    )
     card = {
         "world": world.name,
         "seed": asked.seed,
         "parameters": sum(weight.numel() for weight in net.parameters()),
         "recipe": asdict(recipe),
-        "captions": recipe.steps * recipe.seen,
-        "captions_without_picture": heard,
+        "captions": recipe.steps * recipe.batch,
         "loss": round(float(np.mean(losses[-100:])), 5),
         "cpu_seconds": round(seconds, 1),
         "torch": torch.__version__,

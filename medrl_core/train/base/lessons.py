@@ -1,8 +1,7 @@
 """Captions of the drawn world as tokens: what the micro base reads, drawn anew at each step.
 
     lessons = Lessons(RULES_WORLD, processor, pictures=8192, seed=11)
-    inputs, labels = lessons.seen(64)       # captions of pictures
-    inputs, labels = lessons.heard(256)     # captions alone, of which only the reports are learnt
+    inputs, labels = lessons.batch(64)
     loss = net(**inputs, labels=labels).loss
 
 `pytest tests/train/base/test_lessons.py` runs the tests.
@@ -13,14 +12,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from medrl_core.data.drawn.captions import Captions, draw_captions
-from medrl_core.data.drawn.items import question
+from medrl_core.data.drawn.captions import Captions, draw_captions, seen_facts
+from medrl_core.data.drawn.items import build_items, question
 from medrl_core.data.drawn.modalities import World
 from medrl_core.data.drawn.pictures import draw
 from medrl_core.data.drawn.world import TRAIN, WORDS
+from medrl_core.data.prompts import messages
 
 IGNORE = -100
-ENCODED = 256  # pictures that the processor takes at once
 
 
 def corpus(world: World) -> list[str]:
@@ -31,12 +30,23 @@ def corpus(world: World) -> list[str]:
     return (said + asked) * 100
 
 
-def prompt_text(processor, text: str, picture: bool) -> str:
-    """The user's turn and the opening of the answer, as the sampler writes it."""
-    content = [{"type": "image"}] * picture + [{"type": "text", "text": text}]
-    return processor.apply_chat_template(
-        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-    )
+def patches(images: np.ndarray, processor) -> torch.Tensor:
+    """What the image processor makes of small pictures, without its calls for each of them.
+
+    Arguments:
+        images: (n, 32, 32, 3) uint8.
+        processor: of the micro model.
+
+    Returns:
+        (n, patches, values): patches in blocks that make a token, each shown twice in time.
+    """
+    encode = processor.image_processor
+    size, merge, times = encode.patch_size, encode.merge_size, encode.temporal_patch_size
+    blocks = images.shape[1] // (size * merge)
+    pixels = (torch.from_numpy(images).float() / 255 - encode.image_mean[0]) / encode.image_std[0]
+    pixels = pixels.view(len(images), blocks, merge, size, blocks, merge, size, 3)
+    pixels = pixels.permute(0, 1, 4, 2, 5, 7, 3, 6).flatten(1, 4)
+    return pixels[:, :, :, None].expand(-1, -1, -1, times, -1, -1).flatten(2)
 
 
 class Lessons:
@@ -55,48 +65,29 @@ class Lessons:
         n = len(world)
         self.which = np.arange(pictures) % n
         self.facts = TRAIN[self.rng.integers(len(TRAIN), size=pictures)]
-        self.drawn = draw_captions(world, self.which, self.facts, self.rng)
-        names = [one.name for one in world.modalities]
-        self.pixels = self._pixels(
+        seen = seen_facts(world, self.which, self.facts, self.rng)
+        self.images = np.stack(
             [
-                draw(names[which], seen, seed * 10_000_000 + i)
-                for i, (which, seen) in enumerate(zip(self.which, self.drawn.seen, strict=True))
+                np.asarray(draw(world.modalities[which].name, facts, seed * 10_000_000 + i))
+                for i, (which, facts) in enumerate(zip(self.which, seen, strict=True))
             ]
         )
-        self._tokens(names)
-
-    def _pixels(self, images) -> torch.Tensor:
-        encode = self.processor.image_processor
-        parts = [
-            encode(images=images[i : i + ENCODED], return_tensors="pt")["pixel_values"]
-            for i in range(0, len(images), ENCODED)
+        # Prompts as the sampler writes them, one a modality.
+        asked = [build_items(world, one.name, "train", n=1)[0] for one in world.modalities]
+        encoded = [
+            processor(
+                text=processor.apply_chat_template(
+                    messages(item), tokenize=False, add_generation_prompt=True
+                ),
+                images=list(item.images),
+                return_tensors="pt",
+            )
+            for item in asked
         ]
-        return torch.cat(parts).view(len(images), -1, parts[0].shape[-1])
-
-    def _tokens(self, names: list[str]) -> None:
-        tokenizer = self.processor.tokenizer
-        encode = self.processor(
-            text=[prompt_text(self.processor, question(name), True) for name in names[:1]],
-            images=[[draw(names[0], TRAIN[0], 0)]],
-            return_tensors="pt",
-        )
-        self.grid = encode["image_grid_thw"]
-        tokens = int(self.grid.prod()) // self.processor.image_processor.merge_size**2
-        pad = self.processor.image_token
-        self.prompts = {
-            picture: [
-                torch.tensor(
-                    tokenizer(
-                        prompt_text(self.processor, question(name), picture).replace(
-                            pad, pad * tokens
-                        )
-                    )["input_ids"]
-                )
-                for name in names
-            ]
-            for picture in (True, False)
-        }
-        self.image_token = tokenizer.convert_tokens_to_ids(pad)
+        self.prompts = [one["input_ids"][0] for one in encoded]
+        self.grid = encoded[0]["image_grid_thw"]
+        tokenizer = processor.tokenizer
+        self.image_token = tokenizer.convert_tokens_to_ids(processor.image_token)
 
         def one(text: str) -> int:
             (number,) = tokenizer(text)["input_ids"]
@@ -119,7 +110,7 @@ class Lessons:
         bare = torch.cat([bare, bare.new_full((n, full.shape[1] - bare.shape[1]), IGNORE)], 1)
         return torch.where(torch.from_numpy(captions.bare)[:, None], bare, full)
 
-    def seen(self, n: int) -> tuple[dict, torch.Tensor]:
+    def batch(self, n: int) -> tuple[dict, torch.Tensor]:
         """Draw a batch of captions of pictures.
 
         Returns:
@@ -128,37 +119,21 @@ class Lessons:
         chosen = self.rng.integers(len(self.which), size=n)
         which = self.which[chosen]
         captions = draw_captions(self.world, which, self.facts[chosen], self.rng)
-        inputs, labels = self._rows(which, captions, picture=True)
-        inputs["pixel_values"] = self.pixels[chosen].flatten(0, 1)
-        inputs["image_grid_thw"] = self.grid.expand(n, -1)
-        inputs["mm_token_type_ids"] = (inputs["input_ids"] == self.image_token).int()
-        return inputs, labels
-
-    def heard(self, n: int) -> tuple[dict, torch.Tensor]:
-        """Draw a batch of captions without pictures: of them what follows the reasoning is learnt.
-
-        The reasoning cannot be told without a picture, and a bare report neither. Captions without
-        pictures cost a third, and the dials need many captions.
-        """
-        which = self.rng.integers(len(self.world), size=n)
-        facts = TRAIN[self.rng.integers(len(TRAIN), size=n)]
-        captions = draw_captions(self.world, which, facts, self.rng)
-        captions.bare[:] = False
-        inputs, labels = self._rows(which, captions, picture=False)
-        after = (inputs["input_ids"] == self.tags[1]).cumsum(1) > 0
-        labels[~after] = IGNORE
-        return inputs, labels
-
-    def _rows(self, which, captions: Captions, picture: bool) -> tuple[dict, torch.Tensor]:
-        """Prompts and completions as inputs, and labels of the completions alone."""
-        prompts = [self.prompts[picture][number] for number in which.tolist()]
         completions = self.completions(captions)
+        prompts = [self.prompts[number] for number in which.tolist()]
         length = max(map(len, prompts)) + completions.shape[1]
-        ids = torch.full((len(which), length), int(self.tags[-1]))
+        ids = torch.full((n, length), int(self.tags[-1]))
         labels = torch.full_like(ids, IGNORE)
         for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
             said = completion[completion != IGNORE]
             end = len(prompt) + len(said)
             ids[row, :end] = torch.cat([prompt, said])
             labels[row, len(prompt) : end] = said
-        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, labels
+        inputs = {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "pixel_values": patches(self.images[chosen], self.processor).flatten(0, 1),
+            "image_grid_thw": self.grid.expand(n, -1),
+            "mm_token_type_ids": (ids == self.image_token).int(),
+        }
+        return inputs, labels
