@@ -91,7 +91,7 @@ def train(
         items: training items; passed over as often as the steps need.
         steps: optimiser steps.
         batch_size: items a step.
-        learning_rate: peak; cosine to zero after a warm-up of 5% of the steps.
+        learning_rate: of Adam, constant.
         lora: train a LoRA adapter instead of all weights.
         scale: memory and processes.
         save_to: folder that the trained weights are written to, by one of the processes.
@@ -127,8 +127,7 @@ def train(
             per_device_eval_batch_size=batch_size,
             max_steps=steps,
             learning_rate=learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=0.05,
+            lr_scheduler_type="constant",
             completion_only_loss=True,
             max_length=None,
             logging_steps=max(1, steps // 10),
