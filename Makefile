@@ -32,10 +32,10 @@ test: $(STAMP)
 	@$(BIN)/python -m pytest
 
 pages: $(STAMP)
-	@MEDRL_BROWSER=required $(BIN)/python -m pytest tests/test_pages.py --book _build/html
+	@MEDRL_BROWSER=required $(BIN)/python -m pytest tests/book/test_pages.py --book _build/html
 
 slurm: $(STAMP)
-	@MEDRL_SLURM=required $(BIN)/python -m pytest tests/test_slurm.py
+	@MEDRL_SLURM=required $(BIN)/python -m pytest tests/studies/test_slurm.py
 
 links: $(STAMP)
 	@$(BIN)/jupyter-book build _build/stage --path-output _build/links --builder linkcheck

@@ -1,7 +1,7 @@
 # What a study runs, in which order, and what may run side by side.
 # medrl study smoke; medrl book --study micro
 #
-# Which runs are there and valid is decided before, from their contents: medrl_core/study.py leaves
+# Which runs are there and valid is decided before, from their contents: medrl/studies/execution.py leaves
 # a file for each (`made`). Snakemake makes the others, in order. No run folder is an output here:
 # Snakemake would remove it, or copy it to and fro, where a job fails.
 
@@ -9,10 +9,10 @@ import re
 import shlex
 import sys
 
-from medrl_core import plan, sweep
-from medrl_core.study import BOOK_SOURCES, command_line, made
+from medrl.studies import plan, sweep
+from medrl.studies.execution import BOOK_SOURCES, command_line, made
 
-medrl = f"{shlex.quote(sys.executable)} -m medrl_core.cli"
+medrl = f"{shlex.quote(sys.executable)} -m medrl.commands.main"
 study = plan.load_study(config.get("study", "micro"))
 edition = config.get("edition", "student")
 runs = plan.planned(study)

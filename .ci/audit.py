@@ -2,8 +2,6 @@
 
 Exceptions, each with a reason and a date, are in audit.toml beside this file. Where the service
 that knows the holes does not answer, the last line says what was not audited, and nothing fails.
-
-Test: pytest tests/test_dependencies.py
 """
 
 from __future__ import annotations

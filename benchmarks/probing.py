@@ -18,10 +18,10 @@ import numpy as np
 import torch
 import typer
 
-from medrl_core.data import phantom
+from medrl_core.data.drawn import phantom
 from medrl_core.data.images import ImageSet
-from medrl_core.measure import probe
 from medrl_core.models.towers import Tower, encode, features, open_tower
+from medrl_core.vision import probe
 
 EPOCHS = 20
 LARGE = 107_180  # training images of PathMNIST

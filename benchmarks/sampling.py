@@ -15,12 +15,12 @@ import torch
 import typer
 from transformers import LogitsProcessorList
 
-from medrl_core.data import phantom
+from medrl_core.data.drawn import phantom
 from medrl_core.data.items import Item, build_items
 from medrl_core.data.prompts import messages
-from medrl_core.measure import sampling
-from medrl_core.measure.sampling import Decoding, sample
 from medrl_core.models import hub
+from medrl_core.sample import sampling
+from medrl_core.sample.sampling import Decoding, sample
 
 
 def encode(processor, item: Item) -> dict[str, torch.Tensor]:

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from medrl_core.measure.rollouts import SCHEMA
-from medrl_core.report.scores import compare_folders, score_folder
+from medrl.commands.scores import compare_folders, score_folder
+from medrl_core.sample.rollouts import SCHEMA
 
 K = 16
 SETS = ("blood", "chest", "oct", "derm", "ct", "fundus")

@@ -16,7 +16,7 @@ import typer
 from scipy.stats import quantile_test
 from transformers import TrainerCallback
 
-from medrl_core.data import phantom
+from medrl_core.data.drawn import phantom
 from medrl_core.data.items import build_items
 from medrl_core.models import hub
 from medrl_core.train import grpo, progress

@@ -19,8 +19,8 @@ from typing import Annotated
 import nbformat
 import typer
 
-from medrl_core import params
-from medrl_core.report import measured
+from medrl.book import measurements
+from medrl.studies import parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = "02_support"
@@ -38,7 +38,7 @@ def project(folder: Path) -> None:
     (folder / "notebooks/studies").mkdir(parents=True)
     (folder / "notebooks/studies/overhead.yaml").write_text(STUDY)
     (folder / "Snakefile").symlink_to(ROOT / "Snakefile")
-    values = {**params.defaults(NOTEBOOK), "out": "runs/dev"}
+    values = {**parameters.defaults(NOTEBOOK), "out": "runs/dev"}
     source = "\n".join(f"{name} = {value!r}" for name, value in values.items())
     new_code = nbformat.v4.new_code_cell
     cells = [new_code(source, metadata={"tags": ["parameters"]}), new_code(CODE)]
@@ -62,7 +62,8 @@ def sweep(points: int, cores: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="overhead-") as place:
         project(Path(place))
         values = ",".join(str(k) for k in range(1000, 1000 + points))
-        command = [sys.executable, "-m", "medrl_core.cli", "sweep", NOTEBOOK, "--study", "overhead"]
+        command = [sys.executable, "-m", "medrl.commands.main", "sweep", NOTEBOOK]
+        command += ["--study", "overhead"]
         start = time.perf_counter()
         subprocess.run(
             [*command, "-p", f"k={values}", "--", "--cores", str(cores)],
@@ -86,7 +87,7 @@ def main(
                 rows.append(row := sweep(size, cores))
                 each = (row["wall_seconds"] - row["own_seconds"] / cores) / size
                 print(f"{size} points, {cores} side by side: {each:.2f} s on top", flush=True)
-    measured.record(out, rows)
+    measurements.record(out, rows)
 
 
 if __name__ == "__main__":

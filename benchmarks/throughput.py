@@ -22,7 +22,7 @@ MODEL = "data/micro-base"
 
 def sampling(model, processor, items, images) -> Callable[[], int]:
     """Sample 16 completions of each item; counts their tokens."""
-    from medrl_core.measure.sampling import Decoding, sample
+    from medrl_core.sample.sampling import Decoding, sample
 
     decoding = Decoding(max_new_tokens=40)
 
@@ -76,7 +76,7 @@ def measure(stage: Callable, pipe) -> None:
     """Send how much a stage did in a second, and the largest size of this process in MB."""
     import torch
 
-    from medrl_core.data import phantom
+    from medrl_core.data.drawn import phantom
     from medrl_core.data.items import build_items
     from medrl_core.models import hub
 
@@ -95,8 +95,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=3, help="processes a stage")] = 5,
 ) -> None:
     """Measure all stages in turn, round after round, and write the file."""
-    from medrl_core.report import measured
-
+    from medrl.book import measurements
     context = multiprocessing.get_context("spawn")
     found: dict[str, list[tuple[float, int]]] = {name: [] for name in STAGES}
     for _ in range(rounds):
@@ -113,7 +112,7 @@ def main(
         ends = {"value": median(speeds), "low": min(speeds), "high": max(speeds)}
         rows.append({"stage": name, "unit": unit, **ends, "peak_mb": max(sizes), "n": rounds})
         print(f"{name}: {ends['value']:,.0f} {unit} a second, {max(sizes):,} MB")
-    measured.record(out, rows)
+    measurements.record(out, rows)
 
 
 if __name__ == "__main__":

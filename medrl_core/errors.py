@@ -1,8 +1,4 @@
-"""The one exception for mistakes a user can mend, and what a disk that refuses says to the user.
-
-The `medrl` command prints it in one line and exits with 2 (`pytest tests/test_cli.py
-tests/test_disk.py`).
-"""
+"""The one exception for mistakes a user can mend, and what a disk that refuses says to the user."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Plain data from YAML text: what studies and `-p name=value` hold. Nothing in it can be code.
-
-Test: pytest tests/test_untrusted.py tests/test_fuzz.py
-"""
+"""Plain data from YAML text: what studies and `-p name=value` hold. Nothing in it can be code."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The one line that a user reads when a parameter is refused: what it was and what is allowed.
-
-Test: pytest tests/test_params.py
-"""
+"""The one line that a user reads when a parameter is refused: what it was and what is allowed."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from medrl_core.build import find_browser
+from medrl.book.build import find_browser
 from medrl_core.errors import UserError
 
 # A browser that asks for nothing by itself.

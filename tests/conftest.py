@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from medrl_core import params, plan
-from medrl_core.report import measured, myst
+from medrl.book import measurements, origin
+from medrl.studies import parameters, plan
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -24,6 +25,8 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]
+# As the Makefile has it: no test asks a hub.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 FAULTS = pytest.StashKey[dict[str, dict[str, Any]]]()
 FAILED = pytest.StashKey[bool]()
@@ -123,7 +126,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if path is None:
         return
     rows = session.config.stash[FAULTS].values()
-    measured.record(path, sorted(rows, key=lambda row: (row["group"], row["what"])))
+    measurements.record(path, sorted(rows, key=lambda row: (row["group"], row["what"])))
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +154,7 @@ def page(browser: Browser, folder: Path) -> Iterator[Page]:
 
 def parameters_cell(notebook: str) -> str:
     """Return the source of a parameters cell with the notebook's defaults."""
-    values = {**params.defaults(notebook), "out": f"runs/dev/{notebook}"}
+    values = {**parameters.defaults(notebook), "out": f"runs/dev/{notebook}"}
     return "\n".join(f"{name} = {value!r}" for name, value in values.items())
 
 
@@ -182,4 +185,4 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     # Both go by names in the current folder, and other tests have other files of these names.
     plan.file_hash.cache_clear()
-    myst._kind.cache_clear()
+    origin._kind.cache_clear()

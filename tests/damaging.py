@@ -12,7 +12,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from medrl_core import cli
+from medrl.commands import main as cli
 from medrl_core.errors import UserError
 
 

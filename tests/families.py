@@ -1,6 +1,7 @@
 """Tiny random models of other families than Qwen2.5-VL, with their stock processors.
 
-`pytest tests/test_families.py` saves each to a folder and evaluates it with `medrl evaluate`.
+`pytest tests/models/test_families.py` saves each to a folder and evaluates it with `medrl
+evaluate`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the processes of tests/test_killed.py run: features of a tower, one image a batch.
+"""What the processes of tests/studies/test_killed.py run: features of a tower, one image a batch.
 
 A fork server imports this module once; each process that it starts can be killed.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from medrl_core.data import phantom
+from medrl_core.data.drawn import phantom
 from medrl_core.models import towers
 
 IMAGES = 100

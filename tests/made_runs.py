@@ -9,10 +9,12 @@ import nbformat
 import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from medrl_core import params
-from medrl_core.measure.rollouts import RolloutStore
-from medrl_core.report import figures, provenance, scoreboard
+from medrl.book import scoreboard
+from medrl.studies import manifest as provenance
+from medrl.studies import parameters
+from medrl_core.report import figures
 from medrl_core.report.results import Results
+from medrl_core.sample.rollouts import RolloutStore
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = re.compile(r"columns=\[(.*?)\]", re.S)
@@ -23,7 +25,8 @@ HOSTILE = "<script>alert(1)</script> | {{ x }} `a` [b](c) # $d$\n:::"
 
 def asked() -> dict[str, dict[str, set[str]]]:
     """Return notebook -> kind -> names that the chapters and the claims ask for."""
-    found = {name: {"number": set(), "table": set(), "figure": set()} for name in params.NOTEBOOKS}
+    kinds = ("number", "table", "figure")
+    found = {name: {kind: set() for kind in kinds} for name in parameters.NOTEBOOKS}
     for chapter in (ROOT / "book").glob("*.md"):
         for kind, notebook, name in CALL.findall(chapter.read_text()):
             found[notebook][kind].add(name)

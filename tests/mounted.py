@@ -1,6 +1,6 @@
 """Small disks that are full or read-only, for tests; they need the right to mount (root on Linux).
 
-`pytest tests/test_disk.py` uses them.
+`pytest tests/commands/test_disk.py` uses them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the processes of tests/test_resume.py run: `medrl evaluate` in many small parts.
+"""What the processes of tests/train/test_resume.py run: `medrl evaluate` in many small parts.
 
 A fork server imports this module once; each process that it starts can be killed.
 """
@@ -11,13 +11,15 @@ import sys
 import torch
 
 import tiny
-from medrl_core import cli, study
+from medrl.commands import main as cli
+from medrl.commands import scores
+from medrl.studies import execution
 from medrl_core.data import vqa
-from medrl_core.measure import evaluate, sampling
 from medrl_core.models import hub
-from medrl_core.report import scores
+from medrl_core.sample import sampling
+from medrl_core.score import evaluate
 
-READY = (vqa, evaluate, hub, scores, study, tiny)  # imported before the first process starts
+READY = (vqa, evaluate, hub, scores, execution, tiny)  # imported before the first process starts
 
 
 def medrl(words: list[str], error: str) -> None:

@@ -1,7 +1,7 @@
 """A SLURM cluster of one node on loopback: munged, slurmctld and slurmd in a private folder.
 
 Needs Debian's slurm-wlm and munge, and root. It keeps no accounts and binds nothing but loopback's
-ports. `MEDRL_SLURM=required pytest tests/test_slurm.py` runs a study on it.
+ports. `MEDRL_SLURM=required pytest tests/studies/test_slurm.py` runs a study on it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A book of five pages in the current folder, for tests that build it many times.
 
-`pytest tests/test_killed.py tests/test_disk.py` use it.
+`pytest tests/studies/test_killed.py tests/commands/test_disk.py` use it.
 """
 
 from __future__ import annotations

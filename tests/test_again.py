@@ -48,7 +48,7 @@ def test_each_command_of_the_page_is_known():
     typed = {line.split("medrl ")[1].split()[0] for part in sections().values() for line in part
              if "bin/medrl " in line}  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "medrl_core.cli", "--help"], capture_output=True, text=True
+        [sys.executable, "-m", "medrl.commands.main", "--help"], capture_output=True, text=True
     )
     known = set(re.findall(r"^│ (\w+)", done.stdout, re.M))
     assert typed <= known, typed - known

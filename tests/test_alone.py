@@ -18,9 +18,9 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from medrl_core import plan
+from medrl.book import assembly
+from medrl.studies import plan
 from medrl_core.errors import UserError
-from medrl_core.report import book
 
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 ADDRESS = re.compile(r'^repository = "(.*)"', re.M)
@@ -108,15 +108,15 @@ def at(address: str) -> str:
 
 
 def test_a_book_without_an_address_has_no_launch_buttons():
-    assert "launch_buttons" not in yaml.safe_load(book.configuration(at('""')))
-    config = yaml.safe_load(book.configuration(at("https://github.com/owner/medrl")))
+    assert "launch_buttons" not in yaml.safe_load(assembly.configuration(at('""')))
+    config = yaml.safe_load(assembly.configuration(at("https://github.com/owner/medrl")))
     assert {"binderhub_url", "colab_url"} <= set(config["launch_buttons"])
 
 
 @pytest.mark.parametrize("address", ["/home/me", "https://github.com/o", "git@github.com:o/medrl"])
 def test_an_address_that_nobody_can_launch_is_refused(address):
     with pytest.raises(UserError, match="is not https://github.com/OWNER/NAME") as error:
-        book.configuration(at(address))
+        assembly.configuration(at(address))
     assert "\n" not in str(error.value)
 
 

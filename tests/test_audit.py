@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from medrl_core.data import audit, phantom
+from medrl_core.data import audit
+from medrl_core.data.drawn import phantom
 from medrl_core.data.images import ImageSet
 
 

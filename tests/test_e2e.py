@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 import tiny
-from medrl_core.measure.evaluate import evaluate
-from medrl_core.measure.rollouts import RolloutStore, read
-from medrl_core.measure.sampling import Decoding
-from medrl_core.measure.score import score
 from medrl_core.models import hub
+from medrl_core.sample.rollouts import RolloutStore, read
+from medrl_core.sample.sampling import Decoding
+from medrl_core.score.evaluate import evaluate
+from medrl_core.score.statistics import score
 from medrl_core.train import grpo, sft
 
 

@@ -25,5 +25,6 @@ def test_ruff_finds_nothing_in_code_and_notebooks():
 
 
 def test_each_module_says_what_it_is_for():
-    for path in (ROOT / "medrl_core").rglob("*.py"):
-        assert path.read_text().startswith('"""'), path
+    for package in ("medrl_core", "medrl"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert path.read_text().startswith('"""'), path

@@ -1,7 +1,7 @@
 """A tiny random micro model and items for the tests of sampling and training.
 
 The model has the stock classes of the micro model at a width of 32, so a step takes milliseconds.
-`pytest tests/test_sampling.py` uses it.
+`pytest tests/sample/test_sampling.py` uses it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 import torch
 from PIL import Image
 
-from medrl_core.data import phantom
+from medrl_core.data.drawn import phantom
 from medrl_core.data.items import Item, build_items
 from medrl_core.data.prompts import target_text, user_text
 from medrl_core.models import micro

@@ -1,4 +1,4 @@
-"""What the processes of tests/test_checkpoints.py run: short trainings of the tiny model.
+"""What the processes of tests/train/test_checkpoints.py run: short trainings of the tiny model.
 
 A fork server imports this module once; each process that it starts can be killed.
 """

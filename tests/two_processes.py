@@ -1,6 +1,7 @@
 """One process of two that share the groups of consistency-aware GRPO.
 
-`pytest tests/test_grpo.py` starts it twice: `python tests/two_processes.py bonus RANK PORT FOLDER`.
+`pytest tests/train/test_grpo.py` starts it twice: `python tests/two_processes.py bonus RANK PORT
+FOLDER`.
 """
 
 from __future__ import annotations

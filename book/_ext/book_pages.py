@@ -1,8 +1,6 @@
 """Sphinx extension of the book: equations as MathML, terms with definitions, launch buttons.
 
 MathJax comes from a server; MathML is shown by the browser itself.
-
-Test: pytest tests/test_extension.py
 """
 
 from __future__ import annotations

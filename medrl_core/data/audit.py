@@ -1,7 +1,4 @@
-"""Look at an image set before using it: class balance and images that stand in two splits.
-
-Run the tests: pytest tests/test_audit.py
-"""
+"""Look at an image set before using it: class balance and images that stand in two splits."""
 
 from __future__ import annotations
 

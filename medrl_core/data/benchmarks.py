@@ -1,7 +1,5 @@
 """Read the medical VQA benchmarks that are there: from a folder, a file or the hub, as one kind.
 
-`pytest tests/test_benchmarks.py` runs this module's tests.
-
 Layout of the folder: `vqa_rad/` with train.json, test.json and images/ (as VQA-RAD is published),
 or for any benchmark `<name>.jsonl` in the official kit's format, the name in lower case with
 underscores, e.g. `pmc_vqa.jsonl`; its training items, if any, in `<name>_train.jsonl`. Other

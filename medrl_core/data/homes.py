@@ -1,7 +1,7 @@
 """Rows of the six VQA benchmarks from where each is published, in one schema, one row at a time.
 
 The schema is that of UCSC-VLAA/MedVLThinker-Eval, which holds all six. Names and columns of the
-homes are those of their data-set cards. `pytest tests/test_homes.py` runs this module's tests.
+homes are those of their data-set cards.
 """
 
 from __future__ import annotations

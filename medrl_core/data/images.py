@@ -1,13 +1,9 @@
-"""Hold labelled image sets and read and write them in the MedMNIST file layout.
-
-Try it: `pytest tests/test_images.py`
-"""
+"""Hold labelled image sets and read and write them in the MedMNIST file layout."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from medrl_core.errors import UserError
+from medrl_core.files import write_bytes
 
 SPLITS = ("train", "val", "test")
 KEYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
@@ -98,12 +95,7 @@ def write_npz(
     """
     path, packed = Path(path), npz_bytes(images, labels)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(packed)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_bytes(path, packed)
     return hashlib.md5(packed).hexdigest()
 
 

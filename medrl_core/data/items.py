@@ -1,7 +1,4 @@
-"""Items: questions on images, with options or a label set and a gold answer.
-
-`pytest tests/test_items.py` runs this module's tests.
-"""
+"""Items: questions on images, with options or a label set and a gold answer."""
 
 from __future__ import annotations
 

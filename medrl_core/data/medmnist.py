@@ -1,7 +1,4 @@
-"""Find, fetch and verify the twelve 2D MedMNIST sets, through the medmnist package.
-
-Try it: `pytest tests/test_medmnist.py`
-"""
+"""Find, fetch and verify the twelve 2D MedMNIST sets, through the medmnist package."""
 
 from __future__ import annotations
 

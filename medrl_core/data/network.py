@@ -1,7 +1,7 @@
 """No server is waited for without end: the hub is asked once before anything is loaded from it.
 
 Its library tries a silent hub five times for each of a dozen files, and sets no limit of time for
-what it asks first. Test: pytest tests/test_network.py
+what it asks first.
 """
 
 from __future__ import annotations

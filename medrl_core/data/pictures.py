@@ -1,7 +1,4 @@
-"""Read one picture of an item: whole, of a known format, and no larger than memory allows.
-
-Test: pytest tests/test_damaged.py tests/test_odd_sizes.py
-"""
+"""Read one picture of an item: whole, of a known format, and no larger than memory allows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Prompts and SFT targets: the one place where an item becomes text.
-
-`pytest tests/test_items.py` holds the snapshots: a changed prompt is an explicit change.
-"""
+"""Prompts and SFT targets: the one place where an item becomes text."""
 
 from __future__ import annotations
 

@@ -1,15 +1,13 @@
-"""Load any image set by name, drawn or real.
-
-Run the tests: `pytest tests/test_images.py`
-"""
+"""Load any image set by name, drawn or real."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from medrl_core.data import medmnist, phantom
-from medrl_core.data.canvas import generator
+from medrl_core.data import medmnist
+from medrl_core.data.drawn import phantom
+from medrl_core.data.drawn.canvas import generator
 from medrl_core.data.images import ImageSet
 from medrl_core.errors import UserError
 

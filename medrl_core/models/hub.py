@@ -1,7 +1,4 @@
-"""Load any image-text-to-text model by folder or hub id, and name its weights by a hash.
-
-`pytest tests/test_hub.py` runs this module's tests.
-"""
+"""Load any image-text-to-text model by folder or hub id, and name its weights by a hash."""
 
 from __future__ import annotations
 

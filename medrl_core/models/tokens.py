@@ -4,8 +4,6 @@ Every vision-language model of transformers 5 gives its image tokens through one
 `get_image_features`: after the merger (what the language model reads) and before it. So
 Qwen2.5-VL, Qwen2-VL, Qwen3-VL, SmolVLM, Idefics3, LLaVA and Gemma 3 need no code of their own.
 A model without a language model (DINOv2, SigLIP, CLIP) has its last tokens only.
-
-Run the tests: pytest tests/test_tokens.py
 """
 
 from __future__ import annotations

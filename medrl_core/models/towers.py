@@ -5,15 +5,11 @@ components of the training pixels), "random" (the micro model's vision tower wit
 "efficientnet-lite0" (ImageNet), "resnet18" (trained end to end on the set itself), a folder or hub
 id of a vision-language or vision model, or "random:" and such a folder or id (its shape with random
 weights). All probes read the same features.
-
-Run the tests: pytest tests/test_towers.py
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from safetensors import SafetensorError, safe_open
 from sklearn.decomposition import PCA
 
 from medrl_core.data.images import ImageSet
 from medrl_core.errors import UserError
+from medrl_core.files import writing
 from medrl_core.models import cnn, hub, micro, tokens
 from medrl_core.models.tokens import LAYERS, POOLINGS, NoTower
 
@@ -200,42 +196,28 @@ def encode(tower: Tower, images: np.ndarray, batch_size: int = 64) -> np.ndarray
 
 
 def _write(batches: Iterator[np.ndarray], n: int, path: Path) -> None:
-    """Write batches of n rows in all as one safetensors file, whole or not at all.
-
-    The library writes tensors that are in memory only; its format is a length, a JSON header and
-    the bytes, so batches can follow one another.
-    """
+    """Write batches of n rows in all as one .npy file, whole or not at all."""
     first = next(batches)
-    shape = [n, first.shape[1]]
-    about = {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * n * shape[1]]}
-    header = json.dumps({"features": about}).encode()
-    header += b" " * (-len(header) % 8)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(len(header).to_bytes(8, "little") + header)
-            for batch in chain([first], batches):
-                file.write(batch.astype("<f4", order="C", copy=False).data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    about = {"descr": "<f4", "fortran_order": False, "shape": (n, first.shape[1])}
+    with writing(path) as file:
+        np.lib.format.write_array_header_1_0(file, about)
+        for batch in chain([first], batches):
+            file.write(batch.astype("<f4", order="C", copy=False).data)
 
 
 def _read(path: Path, n: int) -> np.ndarray:
     """The features of a file, (n, D) float32, read from disk as they are used."""
     try:
-        with safe_open(path, "np") as kept:  # compares the length of the file with its header
-            about = kept.get_slice("features")
-            shape, kind = about.get_shape(), about.get_dtype()
-        if kind != "F32" or len(shape) != 2 or shape[0] != n:
-            raise ValueError(f"{kind} of shape {shape}")
-    except (SafetensorError, OSError, ValueError) as error:
+        found = np.load(path, mmap_mode="c")
+        if found.dtype != np.float32 or found.ndim != 2 or len(found) != n:
+            raise ValueError(f"{found.dtype} of shape {found.shape}")
+        if path.stat().st_size != found.offset + found.nbytes:
+            raise ValueError("more bytes than features")
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(
             f"{path} is damaged ({error}): remove it, and the features are computed again"
         ) from error
-    with path.open("rb") as file:
-        offset = 8 + int.from_bytes(file.read(8), "little")
-    return np.memmap(path, "<f4", mode="c", offset=offset, shape=tuple(shape))
+    return found
 
 
 def features(
@@ -249,7 +231,7 @@ def features(
         tower: from `open_tower`.
         image_set: images.
         split: "train", "val" or "test".
-        cache_dir: folder of safetensors files, made if missing; the file is named by a hash of
+        cache_dir: folder of .npy files, made if missing; the file is named by a hash of
             the tower (weights, preprocessing, layer, pooling) and of the split's pixels.
         batch_size: images a batch.
 
@@ -257,7 +239,7 @@ def features(
         (N, D) float32, in the order of the split.
     """
     images = image_set.images[split]
-    path = Path(cache_dir) / f"{tower.hash}-{_digest(images.shape, images)}.safetensors"
+    path = Path(cache_dir) / f"{tower.hash}-{_digest(images.shape, images)}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(f".{path.name}.lock")

@@ -1,7 +1,7 @@
 """Whether a model's folder is whole: each file can be read and is as it was saved.
 
 safetensors and JSON have no checksums. So `hub.save` leaves SHA256SUMS, which `sha256sum -c` reads
-too, and the micro base's card names its weights. Test: pytest tests/test_damaged_models.py
+too, and the micro base's card names its weights.
 """
 
 from __future__ import annotations

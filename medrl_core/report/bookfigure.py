@@ -1,14 +1,10 @@
-"""The figure of the book: its style, its colours, how a notebook shows it and how it is saved.
-
-Run the tests: pytest tests/test_figures.py
-"""
+"""The figure of the book: its style, its colours, how a notebook shows it and how it is saved."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +13,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from medrl_core.files import write_bytes
 from medrl_core.report import tables
 
 WIDTH = 6.0  # inches; at this width the smallest text is 9 pt
@@ -101,7 +98,5 @@ def save(fig: BookFigure, folder: str | Path, name: str, table: pd.DataFrame, *,
     text = f"{fig.alt}\n".encode()
     files = {"svg": fig.file_bytes("svg"), "png": fig.file_bytes("png"), "csv": csv}
     for ending, content in {**files, "alt.txt": text}.items():
-        partial = folder / f"{name}.{ending}.partial"
-        partial.write_bytes(content)
-        os.replace(partial, folder / f"{name}.{ending}")
+        write_bytes(folder / f"{name}.{ending}", content)
     return folder / f"{name}.svg"

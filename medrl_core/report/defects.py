@@ -1,7 +1,6 @@
 """What known defects of the official code do to a number: each on our own rollouts and model.
 
 Notebook 02_support makes the table; the book's page on defects shows it.
-`pytest tests/test_defects.py` runs the tests.
 """
 
 from __future__ import annotations
@@ -16,13 +15,14 @@ import torch
 
 from medrl_core.data.images import ImageSet
 from medrl_core.data.items import Item
-from medrl_core.measure import effects, vision
-from medrl_core.measure.evaluate import evaluate
-from medrl_core.measure.readings import OURS, by_parser
-from medrl_core.measure.rollouts import RolloutStore
-from medrl_core.measure.sampling import Decoding
-from medrl_core.measure.stats import Estimate, bootstrap_mean
+from medrl_core.sample.rollouts import RolloutStore
+from medrl_core.sample.sampling import Decoding
+from medrl_core.score import effects
+from medrl_core.score.evaluate import evaluate
+from medrl_core.score.intervals import Estimate, bootstrap_mean
+from medrl_core.score.readings import OURS, by_parser
 from medrl_core.train.care import Care, consistency_bonus
+from medrl_core.vision import axis as vision
 
 COLUMNS = ["defect", "number", "way", "value", "low", "high"]
 OFFICIAL, HERE = "as the official code", "as here"

@@ -4,8 +4,6 @@ Every plotter takes a tidy table with the columns `value`, `low` and `high` (fra
 percent; `low` and `high` are the ends of the interval) and returns a figure.
 Everywhere `by` names the column of the series (colour and marker), `panel` the column of the
 small multiples; None means one. Series, rows and panels keep their order in the table.
-
-Run the tests: pytest tests/test_figures.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The card of a trained model or adapter: what it was made from, how, on what, and how it scored.
 
-Notebooks write it beside the weights; `pytest tests/test_modelcard.py` runs this module's tests.
+Notebooks write it beside the weights;
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 from huggingface_hub import ModelCard, ModelCardData
 
-from medrl_core.measure.score import score
 from medrl_core.report import myst, tables
+from medrl_core.score.statistics import score
 
 _TEXT = """---
 {{ card_data }}

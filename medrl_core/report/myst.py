@@ -1,18 +1,13 @@
-"""Pieces of MyST text: escaped words, labels, numbers and narrow tables.
-
-Test: pytest tests/test_book.py
-"""
+"""Pieces of MyST text: escaped words, labels, numbers and narrow tables."""
 
 from __future__ import annotations
 
 import json
 import re
-from functools import cache
 from typing import Any
 
 import pandas as pd
 
-from medrl_core import plan
 from medrl_core.report import tables
 
 COLUMNS = 5  # more do not fit a phone
@@ -24,24 +19,6 @@ SPECIAL = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|`*_~[](){}#$!\\\"'^:@"}
 def escape(text: object) -> str:
     """Return text that Markdown and HTML show as it is, on one line."""
     return " ".join(str(text).split()).translate(SPECIAL)
-
-
-@cache
-def _kind(study: str) -> str:
-    """Return what a study's numbers rest on, the first words of its label: "embedded"."""
-    if not (plan.STUDIES / f"{study}.yaml").is_file():
-        return ""
-    return f" ({plan.load_study(study).label.split(':')[0]})"
-
-
-def badge(study: str, more: str = "") -> str:
-    """Return the label that says which study made a number, and on what: "micro (embedded)"."""
-    return f"[{escape(study + _kind(study) + more)}]{{.study}}"
-
-
-def command(notebook: str, study: str) -> str:
-    """Return what a reader types to make a run."""
-    return f"medrl run {notebook} --study {study}"
 
 
 def number(entry: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Results of one run: typed numbers, tables and figures in a versioned results.json.
 
-The book takes every number from such a file. `pytest tests/test_results.py` runs the tests.
+The book takes every number from such a file.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medrl_core.errors import UserError
+from medrl_core.files import write_text
 from medrl_core.refusal import first
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from medrl_core.measure.stats import Estimate
+    from medrl_core.score.intervals import Estimate
 
 SCHEMA = 1
 
@@ -129,7 +130,7 @@ class Results:
         self._content["numbers"][name] = {**entry, "unit": unit}
 
     def estimate(self, name: str, estimate: Estimate, unit: str = "percent") -> None:
-        """Keep an estimate of `medrl_core.measure.stats` as a number."""
+        """Keep an estimate of `medrl_core.score.intervals` as a number."""
         self.number(
             name, estimate.value, low=estimate.low, high=estimate.high, n=estimate.n, unit=unit
         )
@@ -157,11 +158,8 @@ class Results:
     def save(self) -> Path:
         """Write results.json, the same bytes for the same results."""
         path = self.folder / "results.json"
-        partial = path.with_suffix(".partial")
-        partial.write_text(
-            json.dumps(self._content, indent=1, sort_keys=True, allow_nan=False) + "\n"
-        )
-        os.replace(partial, path)
+        content = json.dumps(self._content, indent=1, sort_keys=True, allow_nan=False)
+        write_text(path, content + "\n")
         return path
 
 

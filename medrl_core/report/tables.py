@@ -1,7 +1,4 @@
-"""Numbers and tables of the book: every rounding rule is here.
-
-Run the tests: pytest tests/test_figures.py
-"""
+"""Numbers and tables of the book: every rounding rule is here."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from medrl_core.measure.stats import Estimate
+from medrl_core.score.intervals import Estimate
 
 Unit = Literal["percent", "points", "number", "count", "seconds"]
 MISSING = "n/a"

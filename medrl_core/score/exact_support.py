@@ -82,9 +82,9 @@ def report_support(
     """
     import torch
 
-    from medrl_core.measure.batches import ITEMS_ENCODED, ROWS, batches
-    from medrl_core.measure.decode import complete, items_that_fit
-    from medrl_core.measure.sampling import uniforms
+    from medrl_core.sample.batches import ITEMS_ENCODED, ROWS, batches
+    from medrl_core.sample.decode import complete, items_that_fit
+    from medrl_core.sample.sampling import uniforms
 
     scripts = _Scripts(processor.tokenizer, items)
     copies, most = thinks + 1, scripts.longest

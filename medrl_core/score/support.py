@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from medrl_core.errors import UserError
-from medrl_core.measure.passk import exact_pass_at_k, pass_at_k
+from medrl_core.score.passk import exact_pass_at_k, pass_at_k
 
 Floats = NDArray[np.float64]
 KS = (1, 4, 16, 64, 256, 1024)

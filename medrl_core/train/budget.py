@@ -1,7 +1,4 @@
-"""Counts the tokens that a training samples, and stops it when its budget of them is spent.
-
-`pytest tests/test_budget.py` holds the count against the completions themselves.
-"""
+"""Counts the tokens that a training samples, and stops it when its budget of them is spent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Consistency-aware GRPO as pure functions: answer mask, likelihood, bonus, advantage.
 
 Source: PAPER.md, "Consistency-aware GRPO", after arXiv 2506.16141.
-`pytest tests/test_care.py` holds each against values worked out by hand.
 """
 
 from __future__ import annotations

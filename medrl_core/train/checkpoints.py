@@ -1,7 +1,4 @@
-"""Checkpoints of a training: one that is killed goes on where it was, and ends in the same weights.
-
-`pytest tests/test_checkpoints.py` kills trainings and compares weights bit for bit.
-"""
+"""Checkpoints of a training: one that is killed goes on where it was, to the same weights."""
 
 from __future__ import annotations
 

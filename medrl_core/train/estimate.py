@@ -1,7 +1,6 @@
 """What a training needs before it runs: memory, tokens, steps and GPU-hours, with their formulas.
 
-`medrl run 04_rl --study paper --dry-run` prints it. `pytest tests/test_estimate.py` holds it to the
-micro model as it is, and to values worked out by hand for 7B.
+`medrl run 04_rl --study paper --dry-run` prints it.
 
 What is left out: activations of the vision tower and buffers of the libraries. On the micro model
 (64 completions, processor, float32) the process grew by 643 MB where 229 MB were estimated.

@@ -1,7 +1,4 @@
-"""GRPO, its variants, RLOO, consistency-aware GRPO and a reward of Pass@K on TRL's trainers.
-
-`pytest tests/test_grpo.py` trains a random micro model for a few steps.
-"""
+"""GRPO, its variants, RLOO, consistency-aware GRPO and a reward of Pass@K on TRL's trainers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What stops a training: a loss or reward that is not finite, no signal, no memory.
 
 Mixed into TRL's trainers. Each stop is one line with the step; the batch is written beside it.
-`pytest tests/test_guards.py` breaks real trainings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Train a stage in several processes, started by accelerate: data parallel, ZeRO-3 or FSDP2.
 
 `medrl run 04_rl -p launch=ddp` asks for it. One process a GPU; without a GPU the processes of `ddp`
-talk through gloo. `pytest tests/test_launch.py` trains with two.
+talk through gloo.
 """
 
 from __future__ import annotations

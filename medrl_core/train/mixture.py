@@ -1,7 +1,4 @@
-"""Training items of several image sets in fixed shares, for SFT on more than one modality.
-
-`pytest tests/test_mixture.py` holds it against counts worked out by hand.
-"""
+"""Training items of several image sets in fixed shares, for SFT on more than one modality."""
 
 from __future__ import annotations
 

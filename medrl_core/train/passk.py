@@ -1,8 +1,7 @@
 """The reward of Pass@K as a pure function: a completion earns what it does for K drawn together.
 
 Source: Walder and Karkhanis 2025 (arXiv 2505.15201), section 3; Chen et al. 2025 (arXiv 2508.10751)
-reach the same rewards. `pytest tests/test_passk_reward.py` holds it against values worked out by
-hand.
+reach the same rewards.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from medrl_core.errors import UserError
-from medrl_core.measure.passk import pass_at_k
+from medrl_core.score.passk import pass_at_k
 
 
 def passk_rewards(accuracy: torch.Tensor, group_size: int, k: int) -> torch.Tensor:

@@ -1,7 +1,4 @@
-"""One line of progress on stderr for trainings and samplings that take more than a few seconds.
-
-`pytest tests/test_sft.py` sees it at work.
-"""
+"""One line of progress on stderr for trainings and samplings that take more than a few seconds."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 
 from medrl_core.data.items import Item
-from medrl_core.measure.parsing import is_correct
-from medrl_core.measure.sampling import parse_item
+from medrl_core.score.evaluate import parse_item
+from medrl_core.score.parsing import is_correct
 
 # Names in TRL's log and ours.
 LOGGED = {"loss": "loss", "kl": "kl", "grad_norm": "grad_norm"}

@@ -1,7 +1,7 @@
 """The reference of the consistency bonus: a moving average of the policy, on any number of GPUs.
 
 It is kept in float32: at the paper's decay a step of the average is half a percent of the distance,
-which bfloat16 rounds away (a test shows it). `pytest tests/test_reference.py` runs the tests.
+which bfloat16 rounds away (a test shows it).
 """
 
 from __future__ import annotations

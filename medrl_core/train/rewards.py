@@ -4,7 +4,7 @@
 
 The controls tell what a gain owes to the reward's content: `Coin` pays at random, at the rate of
 the arm that it is a control of; `format_reward` pays for tags alone; wrong labels are items with
-other gold answers (`labels.wrong`). `pytest tests/test_rewards.py` runs the tests.
+other gold answers (`labels.wrong`). 
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from medrl_core.errors import UserError
-from medrl_core.measure.parsing import format_ok, is_correct, normalise, parse
+from medrl_core.score.parsing import format_ok, is_correct, normalise, parse
 
 Reward = Callable[..., list[float]]
 

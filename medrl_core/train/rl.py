@@ -29,10 +29,10 @@ from trl import GRPOConfig, GRPOTrainer
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import user_text
 from medrl_core.errors import UserError
-from medrl_core.measure.batches import batches
-from medrl_core.measure.decode import complete
-from medrl_core.measure.sampling import Chooser, Decoding, eos_ids
 from medrl_core.models.vision_calls import fewer_calls
+from medrl_core.sample.batches import batches
+from medrl_core.sample.decode import complete
+from medrl_core.sample.sampling import Chooser, Decoding, eos_ids
 from medrl_core.train import care as care_functions
 from medrl_core.train import progress, reference
 from medrl_core.train.care import Care

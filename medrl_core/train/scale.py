@@ -1,7 +1,4 @@
-"""How a training is laid out on memory and processes; its objective stays the same.
-
-`pytest tests/test_scale.py` runs this module's tests.
-"""
+"""How a training is laid out on memory and processes; its objective stays the same."""
 
 from __future__ import annotations
 

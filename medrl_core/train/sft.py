@@ -1,7 +1,4 @@
-"""SFT with TRL's SFTTrainer: loss on the completion alone, full weights or LoRA.
-
-`pytest tests/test_sft.py` trains a random micro model for a few steps.
-"""
+"""SFT with TRL's SFTTrainer: loss on the completion alone, full weights or LoRA."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from medrl_core.data.drawn.pictures import draw
 from medrl_core.data.drawn.world import SPLITS, report_words, words
 from medrl_core.data.prompts import messages, target_text, user_text
 from medrl_core.errors import UserError
-from medrl_core.measure.parsing import is_correct
-from medrl_core.measure.sampling import parse_item
+from medrl_core.score.evaluate import parse_item
+from medrl_core.score.parsing import is_correct
 
 
 def facts_of(item):

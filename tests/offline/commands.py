@@ -9,7 +9,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from medrl_core import cli
+from medrl.commands import main as cli
 
 for words in json.loads(Path(sys.argv[1]).read_text()):
     done = CliRunner().invoke(cli.app, words)

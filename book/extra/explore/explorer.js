@@ -1,5 +1,5 @@
 // The boundary explorer: fills the form of explore.md from scores.js and decides by the rule of
-// medrl_core/measure/boundary.py. tests/test_explorer.py compares both over a grid of thresholds.
+// medrl_core/score/boundary.py. tests/book/test_explorer.py compares both over a grid of thresholds.
 "use strict";
 
 (() => {

@@ -1,5 +1,5 @@
 // The rollout browser: filters the rows of rows.js for rollouts.md. Every text of a row is put in by
-// textContent, so no text can become markup; tests/test_samples.py tries it with hostile ones.
+// textContent, so no text can become markup; tests/book/test_samples.py tries it with hostile ones.
 "use strict";
 
 (() => {

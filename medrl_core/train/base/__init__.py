@@ -1,1 +1,1 @@
-"""How the micro base models were made: one command a base."""
+"""How the micro bases were made: what they were taught, and the recipes."""

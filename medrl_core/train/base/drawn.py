@@ -28,12 +28,16 @@ from medrl_core.data.drawn.captions import intended_p
 from medrl_core.data.drawn.items import build_items
 from medrl_core.data.drawn.modalities import WORLDS, World
 from medrl_core.data.drawn.world import ATTRIBUTES
-from medrl_core.measure.sampling import Decoding, sample
 from medrl_core.models import hub, micro, whole
 from medrl_core.models.vision_calls import fewer_calls
+from medrl_core.sample.sampling import Decoding, sample
+from medrl_core.score.evaluate import rollout_rows
 from medrl_core.score.exact_support import report_support
 from medrl_core.train.base.lessons import IGNORE, Lessons, corpus
 from medrl_core.train.rewards import reading_of
+
+GREEDILY = Decoding(max_new_tokens=24)
+ABOUT = {"seed": 0, "model_name": "base", "model_hash": ""}
 
 
 @dataclass(frozen=True)
@@ -135,10 +139,8 @@ def dial(net, processor, world: World, *, n: int = 128, thinks: int = 16) -> pd.
         found = report_support(net, processor, items, thinks=thinks)
         greedy = [
             row
-            for rows_of_batch in sample(
-                net, processor, items, k=0, decoding=Decoding(max_new_tokens=24)
-            )
-            for row in rows_of_batch
+            for found_of_batch in sample(net, processor, items, k=0, decoding=GREEDILY)
+            for row in rollout_rows(found_of_batch, GREEDILY, **ABOUT)
         ]
         readings = {item.item_id: item.reading.split() for item in items}
         told = [

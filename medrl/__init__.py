@@ -1,0 +1,1 @@
+"""The workshop around the core: studies, the book, labs and the `medrl` command."""

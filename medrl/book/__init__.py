@@ -1,0 +1,1 @@
+"""The book: chapters with live numbers, scoreboard, provenance and rollouts."""

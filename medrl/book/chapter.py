@@ -1,0 +1,353 @@
+"""What a chapter of the book may ask for: numbers, tables, figures and verdicts of runs.
+
+Every answer names its study. A run that is not there gives "not run" and the command that makes it;
+a number that a run lacks ends the build.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from medrl.book import citing, listed, origin, samples, scale, scoreboard, status
+from medrl.studies import agreement, manifest, parameters
+from medrl_core.errors import UserError
+from medrl_core.report import myst, results
+
+# Studies that are recorded: too long for the making of the book.
+RECORDED = ("micro-seeds", "medmnist")
+
+
+class Chapter:
+    """The functions that chapters call, bound to the runs of one study and the records of others.
+
+    Arguments: `study` whose runs lie in `runs`/study; other studies are looked up in `records`.
+    """
+
+    def __init__(self, study: str, runs: Path, records: Path, data: Path = Path("data")):
+        self.study, self._runs, self._records = study, runs, records
+        self._data, self._labels = data, set()
+        self._published = listed.published(data / "published.yaml")
+        self._recorded = listed.recorded(data / "recorded.yaml")
+        self._claims = scoreboard.read_claims(data / "claims.yaml")
+
+    def functions(self) -> dict[str, Any]:
+        """Return what a chapter's template can name."""
+        names = ["number", "table", "figure", "published", "published_table", "scoreboard"]
+        names += ["scoreboard_figure", "answer", "judged", "params_table", "status", "real_data"]
+        names += ["rollout_files", "agreement", "cite"]
+        plain = {"study": self.study, "badge": origin.badge}
+        plain["notebooks"] = list(parameters.NOTEBOOKS)
+        return plain | scale.functions(self._data) | {
+            name: getattr(self, name) for name in [*names, "about", "has", "verdict_list"]
+        }
+
+    def folder(self, notebook: str, study: str) -> Path:
+        """Return where the results of a notebook lie: a run of this study, or a record."""
+        if notebook not in parameters.NOTEBOOKS:
+            raise UserError(f"a chapter names the notebook {notebook!r}, which does not exist")
+        return (self._runs if study == self.study else self._records) / study / notebook
+
+    def about(self) -> str:
+        """Return the book's study with its own label, e.g. "too small to judge by"."""
+        for notebook in parameters.NOTEBOOKS:
+            if (folder := self.folder(notebook, self.study)).is_dir():
+                return f"{origin.badge(self.study)} {myst.escape(manifest.read(folder).label)}"
+        return f"{origin.badge(self.study)} not run yet"
+
+    def has(self, notebook: str, kind: str, name: str, study: str = "") -> bool:
+        """Return whether a run is there and holds a number, table or figure (`kind` in plural)."""
+        folder = self.folder(notebook, study or self.study)
+        return folder.is_dir() and name in results.read(folder)[kind]
+
+    def number(self, notebook: str, name: str, study: str = "") -> str:
+        """Return one number with its interval and its study."""
+        study = study or self.study
+        if not self.folder(notebook, study).is_dir():
+            return self._not_run(notebook, study)
+        entry = self._part(notebook, study, "numbers", name)
+        return f"{myst.number(entry)} {self._label(notebook, study)}"
+
+    def table(
+        self,
+        notebook: str,
+        name: str,
+        caption: str,
+        columns: list[str] | None = None,
+        units: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        study: str = "",
+    ) -> str:
+        """Return a table of a run: `columns` (value, low and high count as one), or the first ones.
+
+        The whole table is one click away as CSV.
+        """
+        study = study or self.study
+        if not self.folder(notebook, study).is_dir():
+            return self._box(notebook, study)
+        rows = self._part(notebook, study, "tables", name)
+        frame = pd.DataFrame(rows)
+        for column in columns or []:
+            if column not in frame:
+                place = self.folder(notebook, study) / "results.json"
+                raise UserError(f"{place}: table {name!r} has no column {column!r}")
+        chosen = frame[myst.with_ends(frame, columns)] if columns else myst.narrow(frame)
+        body = myst.pipe(self._named(chosen.head(myst.ROWS), notebook, study), units, headers)
+        left = f"; first {myst.ROWS} of {len(frame)} rows" if len(frame) > myst.ROWS else ""
+        link = f"[all numbers (CSV)](files/{study}/{notebook}/tables/{name}.csv)"
+        said = f"{myst.escape(caption)}{left} {self._label(notebook, study)} {link}"
+        origin = self._footer(notebook, study, link)
+        option = self._name("tab", study, notebook, name)
+        framed = f":::{{table}} {said}\n{option}\n{body}:::"
+        return f"\n::::{{div}} result\n{framed}\n::::\n\n{origin}"
+
+    def figure(self, notebook: str, name: str, caption: str = "", study: str = "") -> str:
+        """Return a figure of a run with alt text, caption, study, its numbers and its origin."""
+        study = study or self.study
+        folder = self.folder(notebook, study)
+        if not folder.is_dir():
+            return self._box(notebook, study)
+        said = self._part(notebook, study, "figures", name)["alt"]
+        files = f"files/{study}/{notebook}/figures/{name}"
+        links = f"[numbers (CSV)]({files}.csv)"
+        shown = f"{myst.escape(caption or said)} {self._label(notebook, study)} {links}"
+        origin = self._footer(notebook, study, links)
+        if not (folder / "figures" / f"{name}.svg").is_file():  # a record of numbers only
+            numbers = pd.read_csv(folder / "figures" / f"{name}.csv")
+            body = myst.pipe(self._named(myst.narrow(numbers).head(myst.ROWS), notebook, study))
+            return f"\n:::{{div}} result\n{body}\n{shown}\n:::\n\n{origin}"
+        picture = f"\n:::{{figure}} {files}.svg\n:alt: {myst.quoted(said)}\n:width: 100%\n"
+        picture += self._name("fig", study, notebook, name)
+        return f"{picture}\n{shown} [SVG]({files}.svg)\n:::\n\n{origin}"
+
+    def agreement(self, notebook: str, table: str, keys: list[str], study: str) -> str:
+        """Return whether this study's run says the same as the record of `study` that holds it."""
+        live, recorded = self.folder(notebook, self.study), self.folder(notebook, study)
+        for folder, name in ((live, self.study), (recorded, study)):
+            if not folder.is_dir():
+                return self._not_run(notebook, name)
+        said = myst.escape(agreement.sentence(live, recorded, table, keys))
+        return f"{said} {origin.badge(self.study)} {origin.badge(study)}"
+
+    def published(self, group: str, name: str) -> str:
+        """Return one published number with its source."""
+        entry = self._published_group(group)
+        if name not in entry["values"]:
+            raise UserError(f"data/published.yaml: {group} has no value {name!r}")
+        return f"{myst.published(entry, name)} {{cite}}`{entry['source']}`"
+
+    def published_table(self, group: str) -> str:
+        """Return all published numbers of a group with their source and its caution."""
+        entry = self._published_group(group)
+        rows = "\n".join(
+            f"| {myst.escape(name)} | {myst.published(entry, name)} |" for name in entry["values"]
+        )
+        source = f"Published, not ours {{cite}}`{entry['source']}`. {myst.escape(entry['note'])}"
+        return f"\n| name | accuracy |\n|:---|---:|\n{rows}\n\n{source}\n"
+
+    def scoreboard(self) -> str:
+        """Return one block a claim: what is claimed, how it is judged, each study's verdict."""
+        blocks = []
+        for claim in self._claims:
+            lines = [f"### {claim.id}. {myst.escape(claim.title)}\n\n{myst.escape(claim.claim)}"]
+            for check in [claim.decides, *claim.also]:
+                lead = "**Decides:**" if check == claim.decides else "Also shown:"
+                lines.append(f"\n{lead} {myst.escape(check.criterion)}\n")
+                for row in self._judge(claim, check):
+                    links = self._behind(row) if check == claim.decides else ""
+                    lines.append(f"- {self._said(row)}{links}")
+            blocks.append("\n".join(lines))
+        return "\n\n".join(blocks) + "\n"
+
+    def _behind(self, row: scoreboard.Judged) -> str:
+        """Return links to what a verdict rests on; nothing where the run is not there."""
+        run, study = row.claim.run, row.study
+        folder = self.folder(run, study)
+        if not folder.is_dir():
+            return ""
+        files = f"files/{study}/{run}"
+        found = [f"[notebook](runs/{run})"] if study == self.study else []
+        found.append(f"[parameters]({files}/manifest.json)")
+        if row.claim.figure in results.read(folder)["figures"]:
+            found.append(f"[numbers of its figure]({files}/figures/{row.claim.figure}.csv)")
+        if (folder / "rollouts.parquet").is_file():
+            found.append(f"rollouts in `{folder.as_posix()}/rollouts.parquet`")
+        return f"; {', '.join(found)}"
+
+    def scoreboard_figure(self) -> str:
+        """Return the picture of all verdicts, which `book.assemble` puts in place."""
+        rows = self.deciding()
+        if scoreboard.distances(rows).empty:
+            missing = self._not_run("all", self.study)
+            return f"\n:::{{note}}\nNo claim is judged yet: {missing}\n:::\n"
+        caption = (
+            "Each claim's number minus its threshold, with its 95% interval. Right of the line: "
+            "reproduced. Left: not reproduced. Across it: undecided. H6, a slope, is shown as the "
+            "gain for ten points more support."
+        )
+        studies = " ".join(map(origin.badge, dict.fromkeys(row.study for row in rows if row.entry)))
+        return (
+            f"\n:::{{figure}} files/scoreboard.svg\n:alt: {myst.quoted(scoreboard.alt(rows))}\n"
+            f":width: 100%\n\n{caption} {studies} [numbers (CSV)](files/scoreboard.csv)\n:::\n"
+        )
+
+    def deciding(self) -> list[scoreboard.Judged]:
+        """Return the deciding check of each claim for each study."""
+        return [row for claim in self._claims for row in self._judge(claim, claim.decides)]
+
+    def answer(self) -> str:
+        """Return the verdicts of each study counted in words."""
+        rows = self.deciding()
+        return "; ".join(
+            f"{scoreboard.counts([row for row in rows if row.study == study])} "
+            f"{origin.badge(study)}"
+            for study in self.studies()
+        )
+
+    def verdict_list(self) -> str:
+        """Return one line a claim: its title and each study's verdict."""
+        lines = []
+        for claim in self._claims:
+            said = "; ".join(
+                f"{myst.verdict(row.verdict)} {self._label(claim.run, row.study)}"
+                for row in self._judge(claim, claim.decides)
+            )
+            lines.append(f"- **{claim.id}** {myst.escape(claim.title)}: {said}")
+        return "\n" + "\n".join(lines) + "\n"
+
+    def judged(self, claim_id: str) -> str:
+        """Return one claim with its criterion and verdicts, as a box at the head of a chapter."""
+        claim = next(claim for claim in self._claims if claim.id == claim_id)
+        said = "; ".join(self._said(row) for row in self._judge(claim, claim.decides))
+        return (
+            f"\n:::{{admonition}} Claim {claim.id}\n{myst.escape(claim.claim)}\n\n"
+            f"Judged by: {myst.escape(claim.decides.criterion)}\n\n{said}\n:::\n"
+        )
+
+    def params_table(self, notebook: str) -> str:
+        """Return the parameters of a notebook as a definition list."""
+        return "\n".join(
+            f"`{row['name']}` = `{row['default']}`\n: {myst.escape(row['description'])}. "
+            f"Allowed: {myst.escape(row['allowed'])}.\n"
+            for row in parameters.table(notebook)
+        )
+
+    def status(self) -> str:
+        """Return every run of every study, those of sweeps too: outcome, start, time, memory."""
+        folders = [
+            folder
+            for study in self.studies()
+            for notebook in parameters.NOTEBOOKS
+            if (folder := self._of(notebook).get(study)) is not None
+        ]
+        return status.table(folders, self.study, self._runs)
+
+    def cite(self) -> str:
+        """Return how to cite this book, in words and as BibTeX."""
+        return citing.box(Path("book/references.bib"))
+
+    def real_data(self, notebook: str, study: str = "medmnist") -> str:
+        """Return which real image sets a record used and what each file is."""
+        folder = self.folder(notebook, study)
+        if not folder.is_dir():
+            return f"\nOn real images: {self._not_run(notebook, study)}\n"
+        lines = []
+        for name, one in sorted(results.read(folder)["data"].items()):
+            if one["origin"] == "official":
+                lines.append(f"- {myst.escape(name)}: the official bytes")
+                continue
+            known = self._recorded.get(name, {"label": name, "note": "not the official bytes"})
+            lines.append(f"- {myst.escape(known['label'])}: {myst.escape(known['note'])}")
+        return "\n".join(["", *lines, "", origin.badge(study), ""])
+
+    def rollout_files(self) -> str:
+        """Return the runs that sampled, with their rows and their files."""
+        return samples.listing(self)
+
+    def named(self, dataset: str, notebook: str, study: str) -> str:
+        """Return the name of an image set, which says of a file that is not official what it is."""
+        odd = self._unofficial(notebook, study) & set(self._recorded)
+        return self._recorded[dataset]["label"] if dataset in odd else dataset
+
+    def studies(self) -> list[str]:
+        """Return the studies that the book shows: its own and the recorded ones."""
+        return list(dict.fromkeys([self.study, *RECORDED]))
+
+    def _of(self, notebook: str) -> dict[str, Path]:
+        """Return the folder of each study; a record that leaves the notebook out is left out."""
+        folders = {study: self.folder(notebook, study) for study in self.studies()}
+        return {
+            study: folder
+            for study, folder in folders.items()
+            if study == self.study or folder.is_dir() or not folder.parent.is_dir()
+        }
+
+    def _judge(self, claim: scoreboard.Claim, check: scoreboard.Check) -> list[scoreboard.Judged]:
+        folders = self._of(claim.run)
+        return [scoreboard.judge(claim, check, study, folders[study]) for study in folders]
+
+    def _part(self, notebook: str, study: str, kind: str, name: str) -> Any:
+        """Return one entry of an existing results.json; a missing one is a UserError."""
+        folder = self.folder(notebook, study)
+        known = results.read(folder)[kind]
+        if name not in known:
+            found = ", ".join(sorted(known)) or "none"
+            raise UserError(f"{folder}/results.json: no {kind[:-1]} {name!r}; there: {found}")
+        return known[name]
+
+    def _named(self, frame: pd.DataFrame, notebook: str, study: str) -> pd.DataFrame:
+        """Name files that are not official as what they are."""
+        odd = self._unofficial(notebook, study)
+        labels = {name: self._recorded[name]["label"] for name in odd & set(self._recorded)}
+        return frame.map(lambda cell: labels.get(cell, cell) if isinstance(cell, str) else cell)
+
+    def _unofficial(self, notebook: str, study: str) -> set[str]:
+        """Return the image sets of a run whose files do not have the official bytes."""
+        folder = self.folder(notebook, study)
+        data = results.read(folder)["data"] if folder.is_dir() else {}
+        return {name for name, one in data.items() if one["origin"] == "unverified"}
+
+    def _name(self, kind: str, study: str, notebook: str, name: str) -> str:
+        """Return the option that names a figure or table; what stands twice, where it is first."""
+        label = f"{kind}-{myst.slug(study, notebook, name)}"
+        new = label not in self._labels
+        self._labels.add(label)
+        return f":name: {label}\n" * new
+
+    def _label(self, notebook: str, study: str) -> str:
+        """Return the label of a study, which says when files were rebuilt."""
+        return origin.badge(study, ", partly rebuilt" * bool(self._unofficial(notebook, study)))
+
+    def _said(self, row: scoreboard.Judged) -> str:
+        number = f", {myst.number(row.entry)}" if row.entry else ""
+        return f"{myst.verdict(row.verdict)}{number} {self._label(row.claim.run, row.study)}"
+
+    def _published_group(self, group: str) -> dict[str, Any]:
+        if group not in self._published:
+            raise UserError(f"data/published.yaml has no group {group!r}")
+        return self._published[group]
+
+    def _not_run(self, notebook: str, study: str) -> str:
+        command = f"medrl study {study}" if notebook == "all" else origin.command(notebook, study)
+        return f"not run (`{command}`) {origin.badge(study)}"
+
+    def _box(self, notebook: str, study: str) -> str:
+        return f"\n:::{{note}}\n{notebook}: {self._not_run(notebook, study)}\n:::\n"
+
+    def _footer(self, notebook: str, study: str, numbers: str) -> str:
+        folder = self.folder(notebook, study)
+        return origin.footer(manifest.read(folder), [numbers, *self.files(notebook, study)])
+
+    def files(self, notebook: str, study: str) -> list[str]:
+        """Return links to the rollouts of a run, to all its results and its executed notebook."""
+        folder, links = self.folder(notebook, study), []
+        answers = folder / "rollouts.parquet"
+        if answers.is_file() and answers.stat().st_size <= samples.LARGEST:
+            links.append(f"[rollouts (Parquet)](/files/{study}/{notebook}/rollouts.parquet)")
+        if study == self.study:
+            links.append(f"[executed notebook](/runs/{notebook})")
+        else:
+            links.append("executed notebook: not kept in a record")
+        return links

@@ -1,0 +1,1 @@
+"""The `medrl` command, one module a group of commands."""

@@ -1,0 +1,1 @@
+"""Labs: editions from one source, checks and grading."""

@@ -1,0 +1,1 @@
+"""Studies: parameters, run folders, manifests, staleness and sweeps."""

@@ -1,0 +1,165 @@
+"""What a run would do and need, before it runs: `medrl run 04_rl --study paper --dry-run`.
+
+Nothing is made or fetched.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+from medrl.studies import parameters, plan
+from medrl_core.data import medmnist
+from medrl_core.train import estimate, launch
+from medrl_core.train.estimate import GB, Plan
+
+NOT_COUNTED = (
+    "the vision tower's activations and libraries' buffers "
+    "(micro model: 2.8 times the estimate was measured)"
+)
+# Assumed: tokens of a question with its options and of the chat's frame.
+TEXT_TOKENS = 160
+
+
+def lines(study: plan.Study, notebook: str, values: parameters.Common, state: str) -> list[str]:
+    """What `--dry-run` prints.
+
+    Arguments:
+        study: of the run.
+        notebook: e.g. 04_rl.
+        values: its checked parameters.
+        state: what would be done with the run's folder.
+
+    Raises:
+        UserError: a model that is trained is unknown, so nothing can be estimated.
+    """
+    told = [f"{notebook}, study {study.name}: {state}"]
+    for needed in plan.dependencies(values):
+        folder = plan.RUNS / study.name / needed
+        there = "is there" if folder.is_dir() else "is missing and would be made first"
+        told.append(f"  needs {folder}, which {there}")
+    told += [f"  missing: {what}" for what in missing(values)] or ["  missing: nothing"]
+    for name, times, one in trainings(notebook, values):
+        told += ["", f"Estimate of one training ({name}); the run has {times}:", *_table(one)]
+    return told
+
+
+def missing(values: parameters.Common) -> list[str]:
+    """What this machine lacks for a run, and how to get it.
+
+    Arguments:
+        values: checked parameters of the run.
+    """
+    import torch
+    from huggingface_hub import get_token, try_to_load_from_cache
+
+    given, found = values.model_dump(), []
+    offline = os.environ.get("HF_HUB_OFFLINE") == "1"
+    hub = [ref for ref in _models(given) if not _local(ref)]
+    absent = [ref for ref in hub if not isinstance(try_to_load_from_cache(ref, "config.json"), str)]
+    found += [
+        f"model {ref}: " + ("set HF_HUB_OFFLINE=0" if offline else "it would be downloaded")
+        for ref in absent
+    ]
+    if absent and get_token() is None:
+        found.append("a token of the model hub, needed for models behind a gate: hf auth login")
+    if hub and not torch.cuda.is_available():
+        found.append("a GPU: models of this size do not run on this machine")
+    wanted = {"vllm": given.get("vllm"), "deepspeed": given.get("launch") == "zero3"}
+    found += [
+        f"package {name}: pip install -e '.[gpu]'"
+        for name, asked in wanted.items()
+        if asked and importlib.util.find_spec(name) is None
+    ]
+    if given.get("items") and not Path(given["items"]).is_file():
+        found.append(f"file {given['items']}")
+    found += [
+        f"file of {name}: medrl data fetch {name} --size {given['size']}"
+        for name in given.get("datasets", [])
+        if name.endswith("mnist")
+        and not medmnist.path_of(name, given["root"], given["size"]).is_file()
+    ]
+    return found
+
+
+def _models(given: dict) -> list[str]:
+    named = [given.get("model"), given.get("init"), *(given.get("towers") or {}).values()]
+    return [ref for ref in dict.fromkeys(named) if ref]
+
+
+def _local(ref: str) -> bool:
+    return "/" not in ref or ref.startswith(("run:", "random:", "pca:")) or Path(ref).is_dir()
+
+
+def trainings(notebook: str, values: parameters.Common) -> list[tuple[str, str, Plan]]:
+    """The largest trainings of a run.
+
+    Arguments:
+        notebook: its name; those that train nothing give an empty list.
+        values: checked parameters.
+
+    Returns:
+        Rows of name, how often the run trains so, and the plan.
+    """
+    import torch
+
+    if notebook not in ("03_sft", "04_rl", "08_beyond"):
+        return []
+    given = values.model_dump()
+    model, config = estimate.shape(given["init"]), given.get("launch")
+    pixels = given["max_pixels"] if given.get("items") else given["size"] ** 2
+    gpus = launch.processes(launch.config_file(config, check=False)) if config else 1
+    on_gpu = bool(config) or torch.cuda.is_available()
+    shared = {
+        "model": model,
+        "prompt": round(pixels / model.patch**2) + TEXT_TOKENS,
+        "answer": given["max_new_tokens"],
+        "gpus": gpus,
+        "split": config in ("zero3", "fsdp2"),
+        "lora": given.get("lora", False),
+        "checkpointing": given.get("gradient_checkpointing", False),
+        "rows": given.get("rows") or given["batch_size"] // gpus,
+        "completions": given["batch_size"],
+        "width": 2 if on_gpu else 4,
+    }
+    sets, seeds = len(given["datasets"]), len(given.get("seeds", [0]))
+    if notebook == "03_sft":
+        steps = max(given["n_train"]) * given["epochs"] // given["batch_size"]
+        one = Plan(steps=steps, care=False, sampled=False, **shared)
+        times = f"{sets} data sets x {len(given['n_train'])} amounts x {seeds} seeds, fewer steps"
+        return [(f"SFT on {max(given['n_train'])} items", times, one)]
+    sampler = given.get("vllm") == "colocate"
+    if notebook == "04_rl":
+        care = given["objective"] == "care"
+        steps = given["budget"] // given["batch_size"]
+        one = Plan(steps=steps, care=care, sampler=sampler, **shared)
+        times = f"{sets} data sets x {len(given['arms'])} arms x {seeds} seeds at this budget"
+        return [(f"RL, objective {given['objective']}", times, one)]
+    steps = given["tokens"] // (given["batch_size"] * given["max_new_tokens"]) or 1
+    one = Plan(steps=steps, care="care" in given["objectives"], **shared)
+    times = f"{sets} data sets x {len(given['objectives'])} objectives x {seeds} seeds, and sweeps"
+    return [("RL, at the fewest steps of its token budget", times, one)]
+
+
+def _table(one: Plan) -> list[str]:
+    """Memory, work and peak as rows of name, number and formula."""
+    unit, size = ("GB", GB) if estimate.peak(one) >= GB else ("MB", 1e6)
+    where = "each GPU" if one.width == 2 else "this machine"
+    rows = [
+        (name, f"{value / size:,.1f} {unit}", formula)
+        for name, (value, formula) in estimate.memory(one).items()
+    ]
+    both = ", but of activations and rollout cache the larger" if one.sampled else ""
+    peak = f"{estimate.peak(one) / size:,.1f} {unit}"
+    rows.append((f"peak of {where}", peak, f"the sum{both}; on top come {NOT_COUNTED}"))
+    if one.width == 2:
+        value, formula = estimate.host(one)
+        rows.append(("main memory", f"{value / size:,.1f} {unit}", formula))
+    for name, (value, formula) in estimate.work(one).items():
+        if one.width == 2 or not name.startswith("GPU-hours"):
+            rows.append((name, f"{value:,.1f}" if value < 1000 else f"{value:,.0f}", formula))
+    if one.width == 4:
+        rows.append(("GPU-hours", "not estimated", "float32 on the processor of this machine"))
+    wide = [max(len(row[i]) for row in rows) for i in (0, 1)]
+    return [f"  {name:<{wide[0]}}  {value:>{wide[1]}}  {how}" for name, value, how in rows]

@@ -1,0 +1,108 @@
+"""Groups of items, named by one text each: what notebooks and studies ask.
+
+    load("drawn:chest film", "test", n=128)          # a modality of the drawn world
+    load("strips:bloodmnist:backward", "test")       # strips of real pictures under a convention
+    load("medmnist:bloodmnist", "test", n=100)       # single pictures, the class as the answer
+    load("vqa:VQA-RAD", "test", vqa_root="vqa")      # a benchmark
+    load("mine/items.jsonl", "test")                 # the user's own items
+
+A group is what one change of a model would fix: the law takes p over its items.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from medrl_core.data.items import Item, build_items
+from medrl_core.errors import UserError
+
+SPLITS = ("train", "val", "test")
+KINDS = ("drawn", "books", "strips", "medmnist", "vqa")
+# The drawn world spells the split out; everything else shortens it.
+_DRAWN_SPLIT = {"val": "validation"}
+
+
+def label(group: str) -> str:
+    """Return the name of a group as a reader sees it: "chest film", "BloodMNIST, backward"."""
+    kind, _, name = group.partition(":")
+    if kind not in KINDS or not name:
+        return Path(group).stem
+    first, _, rule = name.partition(":")
+    if kind in ("strips", "medmnist"):
+        first = f"{first.removesuffix('mnist').capitalize()}MNIST"
+    return f"{first}, {rule}" if rule else first
+
+
+def is_exact(items: list[Item]) -> bool:
+    """Whether the chance of the right answer can be taken from the model itself, without samples.
+
+    That is so where an answer is one of a known number of reports and the right reasoning is known.
+    """
+    return bool(items) and all(one.answer_format == "report" and one.reading for one in items)
+
+
+def load(
+    group: str,
+    split: str,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    root: str | None = None,
+    vqa_root: str | None = None,
+) -> list[Item]:
+    """Return the items of a group.
+
+    Arguments:
+        group: as in the examples above.
+        split: "train", "val" or "test".
+        n: at most so many; None: all (of drawn pictures: each combination of facts once).
+        seed: of the draw.
+        root: folder of MedMNIST files; None takes $MEDMNIST_ROOT.
+        vqa_root: folder of the benchmarks; None takes $VQA_ROOT.
+
+    Raises:
+        UserError: unknown group or split, or its data are not there.
+    """
+    if split not in SPLITS:
+        raise UserError(f"split {split!r} is unknown: use one of {', '.join(SPLITS)}")
+    kind, colon, name = group.partition(":")
+    if kind not in KINDS or not colon:
+        return _own(group, split, n, seed)
+    if kind in ("drawn", "books"):
+        from medrl_core.data.drawn import items as drawn
+        from medrl_core.data.drawn.modalities import BOOKS_WORLD, RULES_WORLD
+
+        world = RULES_WORLD if kind == "drawn" else BOOKS_WORLD
+        return drawn.build_items(world, name, _DRAWN_SPLIT.get(split, split), n=n, seed=seed)
+    if kind == "strips":
+        from medrl_core.data import strips
+
+        dataset, _, rule = name.partition(":")
+        return strips.build_items(dataset, rule, split, n=n, seed=seed, root=root)
+    if kind == "medmnist":
+        from medrl_core.data import medmnist
+
+        images = medmnist.load(name, root=root or os.environ.get("MEDMNIST_ROOT"))
+        return build_items(images, split, "open", n=n, seed=seed)
+    from medrl_core.data import benchmarks
+
+    found = benchmarks.load([name], vqa_root, n=n, seed=seed).get(name)
+    if not found:
+        raise UserError(f"{group}: the benchmark is not there: name its folder as vqa_root")
+    return found
+
+
+def _own(source: str, split: str, n: int | None, seed: int) -> list[Item]:
+    import numpy as np
+
+    from medrl_core.data import vqa
+
+    if not Path(source).exists():
+        kinds = ", ".join(f"{kind}:NAME" for kind in KINDS)
+        raise UserError(f"group {source!r} is no file or folder, and none of {kinds}")
+    items = vqa.read_jsonl(Path(source), split=split)
+    if n is not None and n < len(items):
+        order = np.random.default_rng(seed).permutation(len(items))[:n]
+        items = [items[i] for i in sorted(order)]
+    return items

@@ -1,1 +1,0 @@
-"""Measuring a model: sampling, parsing, Pass@K, statistics, scores and the decision rule."""

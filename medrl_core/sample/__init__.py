@@ -1,0 +1,1 @@
+"""Answers out of a model: decoding, sampling and the rollout store."""

@@ -1,0 +1,1 @@
+"""Numbers out of frozen towers: probes and their tables."""
