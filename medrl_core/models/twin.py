@@ -18,7 +18,7 @@ import os
 from dataclasses import dataclass
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -283,6 +283,6 @@ def load(path: str | os.PathLike) -> Twin:
         net.load_state_dict(weights)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such twin; check the path") from None
-    except (KeyError, ValueError, RuntimeError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
         raise UserError(f"{path} is not a twin's weights; make it again ({error})") from error
     return net.eval()

@@ -51,7 +51,7 @@ class Law:
         mark: what counts as take-off: the gain in Acc@1 that a run or a fact must pass.
         unit: "run", or "fact" where each entry of a code book takes off by itself.
         kl: weight of the KL divergence in the runs that it was fitted to.
-        a: median growth in completions at p = 1.
+        a: median growth in completions at p = 1, were it to hold there.
         b: how it falls with p.
         scatter: standard deviation of the logarithm of the growth; 0 for none.
         draws: (D, 3) bootstrap draws of a, b and scatter; D may be 0.
@@ -69,12 +69,12 @@ class Law:
 
     def growth(self, p: ArrayLike) -> Floats:
         """Give the median of completions from the first right one to take-off."""
-        return self.a * _chances(p) ** -self.b
+        return _growth(self.a, self.b, _chances(p))
 
     def chance(self, p: ArrayLike, n: ArrayLike, share: ArrayLike = 1.0) -> Floats:
         """Give the chance of take-off within n completions.
 
-        Arguments: `p` in (0, 1], `n`, `share`: arrays that broadcast.
+        Arguments: `p` in [0, 1], `n`, `share`: arrays that broadcast.
         """
         return _taken(np.array([self.a, self.b, self.scatter]), p, n, share)
 
@@ -124,23 +124,30 @@ def predict(
 
 
 def completions_for(law: Law, p: float, chance: float = 0.95, *, share: float = 1.0) -> float:
-    """Give the completions after which RL has taken off with a chance."""
+    """Give the completions after which RL has taken off with a chance; inf where p is 0."""
     rate = float(_chances(p)) * share
+    if rate == 0:
+        return float("inf")
     most = float(law.growth(p)) * np.exp(10 * law.scatter) - np.log(1 - chance) / rate
     return float(brentq(lambda n: float(law.chance(p, n, share)) - chance, 0.0, most + 1))
 
 
 def _chances(p: ArrayLike) -> Floats:
     p = np.asarray(p, dtype=float)
-    if np.any(~((p > 0) & (p <= 1))):
-        raise UserError("the law is of a chance p above 0 and at most 1; give p from exact support")
+    if np.any(~((p >= 0) & (p <= 1))):
+        raise UserError("the law is of a chance p from 0 to 1; give p from exact support or c / n")
     return p
+
+
+def _growth(a: float, b: float, p: Floats) -> Floats:
+    with np.errstate(divide="ignore"):  # without support it takes forever
+        return a * p**-b
 
 
 def _taken(parameters: Floats, p: ArrayLike, n: ArrayLike, share: ArrayLike) -> Floats:
     a, b, scatter = parameters
     p, n, share = np.broadcast_arrays(_chances(p), np.asarray(n, float), np.asarray(share, float))
-    growth = (a * p**-b)[..., None] * np.exp(scatter * _QUANTILES)
+    growth = _growth(a, b, p)[..., None] * np.exp(scatter * _QUANTILES)
     left = np.maximum(n[..., None] - growth, 0.0)
     return -np.expm1(-(p * share)[..., None] * left).mean(-1)
 
@@ -158,8 +165,8 @@ def take_off(n: Sequence[int], acc: Sequence[float], mark: float) -> tuple[float
 
 
 def fit(
-    runs: pd.DataFrame, *, mark: float, unit: str = "run", kl: float = 0.01, draws: int = DRAWS,
-    seed: int = 0, about: dict | None = None,
+    runs: pd.DataFrame, *, mark: float, unit: str = "run", kl: float = 0.01,
+    draws: int | None = None, seed: int = 0, about: dict | None = None,
 ) -> Law:
     """Fit the law by maximum likelihood to runs whose take-off lies between two evaluations.
 
@@ -167,7 +174,7 @@ def fit(
         runs: one row a run (or fact): p of the base, share, low and high as `take_off` gives; and
             cluster, which is resampled as a whole (each row its own where there is none).
         mark, unit, kl, about: kept with the law.
-        draws: bootstrap draws of the clusters; 0 for none.
+        draws: bootstrap draws of the clusters, 0 for none; None for DRAWS.
         seed: of the bootstrap.
     Raises: UserError: columns missing, or fewer than two runs that took off.
     """
@@ -182,7 +189,7 @@ def fit(
     clusters = runs.cluster if "cluster" in runs else pd.Series(range(len(runs)))
     members = [np.flatnonzero(codes) for codes in _indicators(clusters)]
     rng, found = np.random.default_rng(seed), []
-    while len(found) < draws:
+    while len(found) < (DRAWS if draws is None else draws):
         drawn = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
         if np.isfinite(columns[drawn, 3]).sum() >= 2:
             found.append(tuple(_natural(_maximise(columns[drawn], best))))
