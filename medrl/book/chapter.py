@@ -17,7 +17,7 @@ from medrl_core.errors import UserError
 from medrl_core.report import myst, results, tables
 
 # Studies that are recorded: too long for the making of the book.
-RECORDED = ("micro-seeds", "medmnist")
+RECORDED = ("medmnist",)
 
 
 class Chapter:

@@ -117,6 +117,12 @@ class RLParams(Trained):
     )
     twin_completions: PositiveInt = Field(4096, description="completions of a twin run")
     lora: bool = Field(False, description="train low-rank adapters only")
+    rows: PositiveInt | None = Field(
+        None, description="sequences that a process holds at once; null: its part of a step"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations again in the backward pass: less memory"
+    )
     launch: str | None = Field(
         None, description="processes: ddp, zero3, fsdp2 or a file of accelerate; null: this one"
     )

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,9 +28,6 @@ from medrl_core.files import sha256
 STUDIES = Path("notebooks/studies")
 RUNS = Path(os.environ.get("MEDRL_RUNS", "runs"))  # elsewhere: a volume that pods share
 BOOK = Path("_build/html/index.html")
-# As `datasets` of a study: every MedMNIST set, or those in the folder that root or the variable
-# MEDMNIST_ROOT names.
-MEDMNIST = "medmnist"
 STUDY_PATH = re.compile(r"[\w./][\w ./-]*")
 DATA_NAME = re.compile(r"""["'](data/[\w./-]+)\\?["']""")  # in a notebook's JSON: \"data/x\"
 
@@ -132,27 +129,7 @@ def resolve(
     shared = {name: value for name, value in study.defaults.items() if name in fields}
     own = study.runs.get(notebook, {})
     values = {**shared, **own, **overrides, "study": study.name}
-    if values.get("datasets") == MEDMNIST:
-        values["datasets"] = _medmnist_sets(values.get("root"), notebook)
-        values["allow"] = [name for name in values.get("allow", []) if name in values["datasets"]]
     return parameters.check(notebook, values)
-
-
-def _medmnist_sets(root: str | None, notebook: str) -> list[str]:
-    """All of MedMNIST, or what its folder holds where one is named.
-
-    ChestMNIST is multi-label, so no item has one gold answer: only data and vision take it.
-    """
-    names = [name for name in get_args(parameters.Dataset) if name.endswith("mnist")]
-    if notebook not in ("00_data", "01_vision"):
-        names.remove("chestmnist")
-    folder = root or os.environ.get("MEDMNIST_ROOT")
-    if folder is None:
-        return names
-    there = [name for name in names if any(Path(folder).glob(f"{name}*.npz"))]
-    if not there:
-        raise UserError(f"{folder} holds no MedMNIST file: check root or $MEDMNIST_ROOT")
-    return there
 
 
 # Name of a run folder to its notebook and parameters: what Snakemake may be asked to make.
@@ -265,14 +242,19 @@ def data_files(values: parameters.Common) -> list[Path]:
     """Return the files that parameters name: files and folders that exist, and MedMNIST files."""
     given = values.model_dump(exclude={"study", "root", "vqa_root"})
     files = {file for text in _texts(given) for file in _files_below(Path(text))}
-    if "datasets" in given:
-        root = values.root or os.environ.get("MEDMNIST_ROOT") or os.path.expanduser("~/.medmnist")
-        suffix = "" if values.size == 28 else f"_{values.size}"
-        named = (Path(root) / f"{dataset}{suffix}.npz" for dataset in values.datasets)
-        files.update(path for path in named if path.is_file())
+    root = Path(given_root(values) or os.path.expanduser("~/.medmnist"))
+    for group in given.get("groups", []):
+        kind, _, name = group.partition(":")
+        if kind in ("strips", "medmnist"):
+            files.update(root.glob(f"{name.partition(':')[0]}.npz"))
     if "benchmarks" in given and (root := values.vqa_root or os.environ.get("VQA_ROOT")):
         files.update(_files_below(Path(root)))
     return sorted(files)
+
+
+def given_root(values: parameters.Common) -> str | None:
+    """Return the folder of MedMNIST files that a run reads, None where nobody named one."""
+    return getattr(values, "root", None) or os.environ.get("MEDMNIST_ROOT")
 
 
 def _name(path: Path) -> str:

@@ -13,6 +13,7 @@ into advantages, and `Trainer.compute_loss` is TRL's clipped policy loss with it
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -330,6 +331,7 @@ def train(
     scale: Scale | None = None,
     label: str = "rl",
     callbacks: Sequence[TrainerCallback] = (),
+    save_to: str | os.PathLike | None = None,
 ) -> Trained:
     """Train a model on its own sampled answers.
 
@@ -343,6 +345,7 @@ def train(
         scale: memory and processes.
         label: what progress lines and errors call it.
         callbacks: of transformers' Trainer, for example to look at the model on the way.
+        save_to: folder that the trained weights are written to, by one of the processes.
 
     Returns:
         The model, one row a step, and the completions if they were to be kept.
@@ -408,6 +411,8 @@ def train(
         )
         progress.attach(trainer, label)
         trainer.train()
+        if save_to:
+            trainer.save_model(str(save_to))
     net = trainer.model
     progress.restore(net)
     if not (lora or has_adapter):

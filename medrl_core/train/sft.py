@@ -15,7 +15,6 @@ from medrl_core.data.items import Item
 from medrl_core.data.prompts import to_dataset
 from medrl_core.errors import UserError
 from medrl_core.train import guards, progress
-from medrl_core.train.checkpoints import Checkpoints, run
 from medrl_core.train.guards import Guarded
 from medrl_core.train.scale import Scale, widen
 
@@ -81,7 +80,6 @@ def train(
     seed: int = 0,
     work_dir: str | os.PathLike | None = None,
     label: str = "sft",
-    checkpoints: Checkpoints | None = None,
 ):
     """Fine-tune a model on the rationales and gold answers of items.
 
@@ -101,8 +99,6 @@ def train(
         seed: of the order of items and the wording of rationales.
         work_dir: where the trainer may write; nothing is kept there.
         label: what the progress lines call this training.
-        checkpoints: where it keeps its state, so that it goes on after a kill; None: nowhere. Not
-            used with validation items.
 
     Returns:
         `(model, history)`: the trained model in evaluation mode, and the trainer's log with one
@@ -153,8 +149,7 @@ def train(
     progress.attach(trainer, label)
     side = max((max(image.size) for item in items for image in item.images), default=0)
     with guards.memory(label, {"batch_size": batch_size, "the side of the images": side}):
-        # Early stopping holds the best weights in memory: killed, it begins again.
-        run(trainer, None if validation else checkpoints)
+        trainer.train()
     progress.restore(trainer.model)
     best.put_back(trainer.model)
     if save_to:
