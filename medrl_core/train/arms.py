@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 from transformers import TrainerCallback
@@ -20,10 +21,12 @@ from transformers import TrainerCallback
 from medrl_core.data.items import Item
 from medrl_core.errors import UserError
 from medrl_core.models import hub
+from medrl_core.train import launch
 from medrl_core.train import rl as rl_training
 from medrl_core.train import sft as sft_training
 from medrl_core.train.rewards import Coin
 from medrl_core.train.rl import RL
+from medrl_core.train.scale import Scale
 
 # In the order of legends; the words are what a reader sees.
 ARMS = {
@@ -99,6 +102,8 @@ def make(
     labelled: Sequence[Item] = (),
     coin_rates: Sequence[float] = (),
     callbacks: Sequence[TrainerCallback] = (),
+    lora: bool = False,
+    scale: Scale | None = None,
 ) -> Made:
     """Train one arm and save it as a Hugging Face folder.
 
@@ -111,7 +116,10 @@ def make(
         rl, sft: settings; an arm of both runs SFT first.
         labelled: items of SFT.
         coin_rates: of the arm "coin": the rewarded share of the arm that it is a control of.
-        callbacks: of the RL trainer, for example to look at the model on the way.
+        callbacks: of the RL trainer, for example to look at the model on the way; not with
+            several processes.
+        lora: RL trains low-rank adapters only.
+        scale: memory and processes.
 
     Raises:
         UserError: an unknown arm, or settings that it lacks.
@@ -121,31 +129,21 @@ def make(
     if rl is None and sft is None:
         raise UserError(f"arm {arm!r} needs settings of SFT or RL")
     started = time.process_time()
-    net, processor = hub.load(init)
-    record = None
+    stages = []
     if sft is not None:
-        net, _ = sft_training.train(
-            net,
-            processor,
-            labelled,
-            steps=sft.steps(len(labelled)),
-            batch_size=min(sft.batch_size, len(labelled)),
-            learning_rate=sft.learning_rate,
-            lora=sft.lora,
-            seed=seed,
-            label=ARMS[arm],
-        )
+        options = {
+            "steps": sft.steps(len(labelled)), "batch_size": min(sft.batch_size, len(labelled)),
+            "learning_rate": sft.learning_rate, "lora": sft.lora,
+        }  # fmt: skip
+        stages.append(("sft", labelled, options))
     if rl is not None:
-        trained = rl_training.train(
-            net,
-            processor,
-            items,
-            replace(rl, rewards=_rewards(arm, rl, coin_rates, seed)),
-            seed=seed,
-            label=ARMS[arm],
-            callbacks=callbacks,
-        )
-        net, record = trained.net, trained.record
+        settings = replace(rl, rewards=_rewards(arm, rl, coin_rates, seed))
+        stages.append(("rl", items, {"settings": settings, "lora": lora}))
+    shared = {"seed": seed, "scale": scale or Scale(), "label": ARMS[arm]}
+    if shared["scale"].launch:
+        net, processor, record = _in_processes(init, stages, shared)
+    else:
+        net, processor, record = _here(init, stages, shared, callbacks)
     cpu_seconds = time.process_time() - started
     folder = hub.save(net, processor, Path(out))
     completions = rl.completions if rl else 0
@@ -154,6 +152,33 @@ def make(
         len(labelled), completions, cpu_seconds,
         {"rl": _plain(rl), "sft": _plain(sft)},
     )  # fmt: skip
+
+
+def _here(init: str, stages: list[tuple], shared: dict, callbacks: Sequence[TrainerCallback]):
+    """Train stages in this process: model, processor, and the record of RL or None."""
+    net, processor = hub.load(init)
+    record = None
+    for stage, items, options in stages:
+        if stage == "sft":
+            net, _ = sft_training.train(net, processor, items, **options, **shared)
+        else:
+            trained = rl_training.train(
+                net, processor, items, **options, **shared, callbacks=callbacks
+            )
+            net, record = trained.net, trained.record
+    return net, processor, record
+
+
+def _in_processes(init: str, stages: list[tuple], shared: dict):
+    """The same in the processes that accelerate starts, for each stage anew."""
+    record, ref = None, init
+    with TemporaryDirectory(prefix="stages-") as place:
+        for stage, items, options in stages:
+            folder = Path(place) / stage
+            log = launch.train(stage, ref, items, {**options, **shared}, folder)
+            record = pd.DataFrame(log) if stage == "rl" else record
+            ref = str(folder)
+        return *hub.load(ref, merge=not options["lora"]), record
 
 
 def _plain(settings: RL | SFT | None) -> dict | None:
