@@ -25,13 +25,32 @@ _DRAWN_SPLIT = {"val": "validation"}
 
 def label(group: str) -> str:
     """Return the name of a group as a reader sees it: "chest film", "BloodMNIST, backward"."""
-    kind, _, name = group.partition(":")
-    if kind not in KINDS or not name:
+    if kind(group) == "own":
         return Path(group).stem
-    first, _, rule = name.partition(":")
-    if kind in ("strips", "medmnist"):
+    first, _, rule = group.partition(":")[2].partition(":")
+    if kind(group) in ("strips", "medmnist"):
         first = f"{first.removesuffix('mnist').capitalize()}MNIST"
     return f"{first}, {rule}" if rule else first
+
+
+def kind(group: str) -> str:
+    """Return what a group is of: one of `KINDS`, or "own" for the user's items."""
+    first, _, name = group.partition(":")
+    return first if name and first in KINDS else "own"
+
+
+def modality(group: str):
+    """Return the modality of a drawn group with its dials (`modalities.Modality`), else None."""
+    from medrl_core.data.drawn.modalities import BOOKS_WORLD, RULES_WORLD
+
+    worlds = {"drawn": RULES_WORLD, "books": BOOKS_WORLD}
+    return worlds[kind(group)][group.partition(":")[2]] if kind(group) in worlds else None
+
+
+def cause(group: str) -> str:
+    """Return why support is missing in a drawn group: "known" if it is not; "" for other groups."""
+    found = modality(group)
+    return found.cause if found else ""
 
 
 def is_exact(items: list[Item]) -> bool:
@@ -66,21 +85,21 @@ def load(
     """
     if split not in SPLITS:
         raise UserError(f"split {split!r} is unknown: use one of {', '.join(SPLITS)}")
-    kind, colon, name = group.partition(":")
-    if kind not in KINDS or not colon:
+    if kind(group) == "own":
         return _own(group, split, n, seed)
-    if kind in ("drawn", "books"):
+    first, _, name = group.partition(":")
+    if first in ("drawn", "books"):
         from medrl_core.data.drawn import items as drawn
         from medrl_core.data.drawn.modalities import BOOKS_WORLD, RULES_WORLD
 
-        world = RULES_WORLD if kind == "drawn" else BOOKS_WORLD
+        world = RULES_WORLD if first == "drawn" else BOOKS_WORLD
         return drawn.build_items(world, name, _DRAWN_SPLIT.get(split, split), n=n, seed=seed)
-    if kind == "strips":
+    if first == "strips":
         from medrl_core.data import strips
 
         dataset, _, rule = name.partition(":")
         return strips.build_items(dataset, rule, split, n=n, seed=seed, root=root)
-    if kind == "medmnist":
+    if first == "medmnist":
         from medrl_core.data import medmnist
 
         images = medmnist.load(name, root=root or os.environ.get("MEDMNIST_ROOT"))
@@ -99,7 +118,7 @@ def _own(source: str, split: str, n: int | None, seed: int) -> list[Item]:
     from medrl_core.data import vqa
 
     if not Path(source).exists():
-        kinds = ", ".join(f"{kind}:NAME" for kind in KINDS)
+        kinds = ", ".join(f"{one}:NAME" for one in KINDS)
         raise UserError(f"group {source!r} is no file or folder, and none of {kinds}")
     items = vqa.read_jsonl(Path(source), split=split)
     if n is not None and n < len(items):

@@ -26,6 +26,7 @@ GREY = "0.35"
 
 __all__ = [
     "bars", "colours", "curves", "heat", "image_grid", "multiples", "points", "save", "style",
+    "titled",
     "training_curves",
 ]  # fmt: skip
 
@@ -60,14 +61,15 @@ def _panels(names: list, height: float, columns: int = 2) -> tuple[BookFigure, l
     return fig, axes
 
 
-def _legend(fig: BookFigure, axes: list[Axes]) -> None:
-    """One legend over all panels, each label once."""
+def _legend(fig: BookFigure, axes: list[Axes], place: str = "upper") -> None:
+    """One legend over ("upper") or under ("lower") all panels, each label once."""
     entries: dict[str, object] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if entries:
-        fig.legend(list(entries.values()), list(entries), loc="outside upper center", ncols=3)
+        place = f"outside {place} center"
+        fig.legend(list(entries.values()), list(entries), loc=place, ncols=3)
 
 
 def _rows_down(ax: Axes, groups: list) -> None:
@@ -77,6 +79,16 @@ def _rows_down(ax: Axes, groups: list) -> None:
     ax.set_yticks(np.arange(1, len(groups)) - 0.5, minor=True)
     ax.grid(visible=False, axis="y")
     ax.grid(visible=True, axis="y", which="minor", linewidth=0.6)
+
+
+def titled(fig: BookFigure, finding: str) -> BookFigure:
+    """Write over a figure what it shows, in a sentence; its legend goes below."""
+    with mpl.rc_context(style()):
+        for legend in list(fig.legends):
+            legend.remove()
+            _legend(fig, fig.axes, "lower")
+        fig.suptitle(fill(finding, 58), x=0.01, ha="left", fontsize=FONT + 1, fontweight="bold")
+    return fig
 
 
 def curves(

@@ -5,6 +5,7 @@ Questions on one image are not independent, so every draw takes whole images.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,6 +111,41 @@ def bootstrap_mean(
     values = np.asarray(values, dtype=float).reshape(-1, 1)
     means = bootstrap_draws(values, clusters, draws=draws, seed=seed)
     return Estimate(float(values.mean()), *interval(means[:, 0], level), len(values))
+
+
+def hierarchical_mean(
+    groups: Sequence[ArrayLike],
+    *,
+    draws: int = DRAWS,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate the mean over groups of items that several trainings were measured on.
+
+    Each draw takes training seeds with replacement, then items; all seeds of a group see the same
+    items, so they are crossed. Groups are not drawn: they were chosen, and each counts the same.
+
+    Arguments: `groups`, an array each: (S, N) of S training seeds and N items, or (N,) where
+    nothing was trained; with one seed the interval leaves the chance of training out. `draws`,
+    `level`, `seed` as `bootstrap_mean`.
+    Returns: Estimate of the mean of the groups' means; n is the number of items in all.
+    Raises: UserError without groups or values, or with a value that is not finite.
+    """
+    if not len(groups):
+        raise UserError("there are no groups to average; check which ones were asked")
+    rng = np.random.default_rng(seed)
+    values, drawn, n = [], np.zeros(draws), 0
+    for one in groups:
+        table = np.atleast_2d(np.asarray(one, dtype=float))
+        if table.ndim != 2 or not table.size or not np.isfinite(table).all():
+            raise UserError("a value to average is missing or infinite; check the rollouts")
+        seeds, items = table.shape
+        of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws)
+        of_items = rng.multinomial(items, np.full(items, 1 / items), draws)
+        drawn += (of_seeds @ table * of_items).sum(1) / (seeds * items)
+        values.append(table.mean())
+        n += items
+    return Estimate(float(np.mean(values)), *interval(drawn / len(values), level), n)
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
