@@ -72,9 +72,10 @@ class SupportParams(Asked):
     """02_support."""
 
     model: Model = Field(DRAWN_BASE, description="folder, hub id or file of another run")
+    second: Model | None = Field(None, description="a base of another seed; null: one base only")
     top_p: Nucleus = Field(1.0, description="nucleus of the sampling distribution")
     temperatures: Some[Temperature] = Field(
-        [0.5, 1.0, 1.5, 2.0], description="temperatures tried; the best is chosen on validation"
+        [0.5, 1.0, 1.5, 2.0], description="temperatures tried on validation items"
     )
 
 

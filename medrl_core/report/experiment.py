@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -42,15 +43,15 @@ class Experiment:
         seed: of training; data_seed and sampling_seed are this where they are None.
         n_items: test items of a group.
         k: sampled answers an item, beside the greedy one.
-        temperature, max_new_tokens: of sampled answers.
+        temperature, top_p, max_new_tokens: of sampled answers.
         root, vqa_root: folders of data.
     """
 
     def __init__(
         self, out: str | Path, *, notebook: str, study: str, init: str, seed: int = 100,
         data_seed: int | None = None, sampling_seed: int | None = None, n_items: int = 128,
-        k: int = 16, temperature: float = 1.0, max_new_tokens: int = 24, root: str | None = None,
-        vqa_root: str | None = None,
+        k: int = 16, temperature: float = 1.0, top_p: float = 1.0,
+        max_new_tokens: int = 24, root: str | None = None, vqa_root: str | None = None,
     ):  # fmt: skip
         self.out, self.init, self.study, self.notebook = Path(out), init, study, notebook
         self.results = Results(out, notebook=notebook, study=study)
@@ -59,7 +60,9 @@ class Experiment:
         self.data_seed = seed if data_seed is None else data_seed
         self.sampling_seed = seed if sampling_seed is None else sampling_seed
         self.n_items, self.k = n_items, k
-        self.decoding = Decoding(temperature=temperature, max_new_tokens=max_new_tokens)
+        self.decoding = Decoding(
+            temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens
+        )
         self.where = {"root": root, "vqa_root": vqa_root}
         self.init_hash = hub.model_hash(init)
         self.results.model_hash("base", self.init_hash)
@@ -85,6 +88,10 @@ class Experiment:
         if self._base is None:
             self._base = hub.load(self.init)
         return self._base
+
+    def at(self, temperature: float) -> Decoding:
+        """Return how answers are sampled, at another temperature."""
+        return replace(self.decoding, temperature=temperature)
 
     def base(self, group: str) -> Measured:
         """Measure the untouched base on the test items of a group, once."""

@@ -69,7 +69,8 @@ def _legend(fig: BookFigure, axes: list[Axes], place: str = "upper") -> None:
             entries.setdefault(label, handle)
     if entries:
         place = f"outside {place} center"
-        fig.legend(list(entries.values()), list(entries), loc=place, ncols=3)
+        columns = 3 if max(map(len, entries)) <= 22 else 2
+        fig.legend(list(entries.values()), list(entries), loc=place, ncols=columns)
 
 
 def _rows_down(ax: Axes, groups: list) -> None:
@@ -87,6 +88,9 @@ def titled(fig: BookFigure, finding: str) -> BookFigure:
         for legend in list(fig.legends):
             legend.remove()
             _legend(fig, fig.axes, "lower")
+            if below := fig.get_supxlabel():  # it would lie within the legend
+                fig.supxlabel("")
+                fig.axes[-1].set_xlabel(below)
         fig.suptitle(fill(finding, 58), x=0.01, ha="left", fontsize=FONT + 1, fontweight="bold")
     return fig
 
