@@ -18,6 +18,7 @@ from medrl_core.data.items import Item, build_items
 from medrl_core.errors import UserError
 
 SPLITS = ("train", "val", "test")
+CAUSES = ("known", "habit", "words", "sight", "loose")  # of missing support, in drawn groups
 KINDS = ("drawn", "books", "strips", "medmnist", "vqa")
 # The drawn world spells the split out; everything else shortens it.
 _DRAWN_SPLIT = {"val": "validation"}

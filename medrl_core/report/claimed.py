@@ -8,7 +8,7 @@ the claim's own: nothing measured elsewhere decides a claim.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from medrl_core.data import groups as kinds
 from medrl_core.report.results import Results
@@ -27,7 +27,7 @@ def keep(
     groups: Sequence[str],
     *,
     world: str,
-    unit: str = "points",
+    levels: Collection[str] = (),
 ) -> None:
     """Keep claim numbers; None where the situation did not occur.
 
@@ -36,10 +36,11 @@ def keep(
         numbers: name in data/claims.yaml to estimate.
         groups: that were asked.
         world: in which the claim is decided.
-        unit: of the numbers.
+        levels: names of those that are no differences: they are shown in percent.
     """
     here = world_of(groups)
     for name, estimate in numbers.items():
+        unit = "percent" if name in levels else "points"
         if here != world:
             results.number(name, None, unit=unit)
         kept = name if here == world else f"{name}_{here}"

@@ -15,12 +15,12 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from medrl_core.data import groups as kinds
 from medrl_core.data.drawn.captions import intended_p
+from medrl_core.data.groups import CAUSES
 from medrl_core.report.bookfigure import FONT, WIDTH, BookFigure, colours, style
 from medrl_core.report.experiment import Experiment
 from medrl_core.report.figures import GREY
 from medrl_core.score.intervals import bootstrap_mean
 
-CAUSES = ("known", "habit", "words", "sight", "loose")
 MARKERS = dict(zip(CAUSES, ("o", "s", "^", "D", "v"), strict=True))
 SMALLEST = 1e-7  # a dial at zero is drawn here
 
