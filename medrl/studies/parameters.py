@@ -59,7 +59,7 @@ class VisionParams(Asked):
     towers: Some[Literal["pixels", "random", "cnn", "base", "sft", "rl", "rl_frozen", "coin"]] = (
         Field(
             ["pixels", "random", "cnn", "base", "sft", "rl", "rl_frozen", "coin"],
-            description="towers that are probed",
+            description="probed",
         )
     )
     labels: PositiveInt = Field(256, description="labels of the SFT tower")

@@ -270,7 +270,8 @@ def finding(table: pd.DataFrame, numbers: dict[str, Estimate | None], at: int) -
         lines.append(
             f"- **{name}** ({clean.cause}): {at} clean labels change p "
             f"{10**clean.change_p:.3g}-fold and bring Acc@1 to {100 * clean.acc:.0f}%; shuffled "
-            f"ones change p {10**shuffled.change_p:.3g}-fold, measuring again {10**again.change_p:.3g}-fold."
+            f"ones change p {10**shuffled.change_p:.3g}-fold, measuring again "
+            f"{10**again.change_p:.3g}-fold."
         )
     h4 = numbers["h4"]
     if h4 is not None:
