@@ -172,8 +172,8 @@ class Towers:
         """Set what the base tower sees beside what the base reasons and reports, word by word.
 
         Returns:
-            One row a group, stage and slot: stage, slot, value. The stages are the probe of the base
-            tower, the greedy reasoning, and the chance of the report's right word after the right
+            One row a group, stage and slot: stage, slot, value. The stages are the probe of the
+            base tower, the greedy reasoning, and the chance of the report's right word after the right
             ones (where it is exact).
         """
         rows = []
