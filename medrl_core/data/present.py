@@ -1,6 +1,6 @@
 """Which real data are on this machine: MedMNIST files and VQA benchmarks.
 
-    present(root="../shared/medmnist")      # one row a set: kind, name, there, path
+    present(root="../shared/medmnist")      # one row a set: kind, name, there
 
 Nothing is fetched. `pytest tests/data/test_present.py` runs the tests.
 """

@@ -102,7 +102,7 @@ class LabelStudy:
 
     def excess(self, group: str, found: Measured) -> Floats:
         """Return each item's Pass@16 above the guess floor: (B,), from -1 to 1."""
-        k = min(K, self.lab.k)
+        k = K if found.exact else min(K, self.lab.k)
         return excess_support(found.pass_items(k), self.before[group].floor)
 
     def changes(self, group: str, kind: str, n: int, what: str = "excess") -> Floats | None:

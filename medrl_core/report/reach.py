@@ -62,10 +62,13 @@ class Reach:
 
 
 def reach(lab: Experiment, group: str, temperatures: Sequence[float]) -> Reach:
-    """Measure the base on a group, its rivals and its floors; 16 samples, or k where k is less."""
+    """Measure the base on a group, its rivals and its floors.
+
+    K is 16 where p is exact, else the samples there are if those are fewer; so is the vote.
+    """
     net, processor = lab.model()
     base = lab.base(group)
-    k = min(K, lab.k)
+    k = K if base.exact else min(K, lab.k)
     asked = {"seed": lab.sampling_seed, "k": 0 if base.exact else k}
     best, tried = rivals.best_temperature(
         net, processor, lab.items(group, "val", VALIDATION), temperatures, k=k,
@@ -79,7 +82,7 @@ def reach(lab: Experiment, group: str, temperatures: Sequence[float]) -> Reach:
     here = lab.decoding.temperature
     columns = {
         "greedy": base.right.astype(float),
-        "vote": rivals.vote(base, k),
+        "vote": rivals.vote(base, min(K, lab.k)),
         "power": rivals.sharpened(base),
         "pass": base.pass_items(k),
         "pass_best": base.pass_items(k) if best == here else passed(base.items, best),

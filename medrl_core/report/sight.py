@@ -173,8 +173,8 @@ class Towers:
 
         Returns:
             One row a group, stage and slot: stage, slot, value. The stages are the probe of the
-            base tower, the greedy reasoning, and the chance of the report's right word after the right
-            ones (where it is exact).
+            base tower, the greedy reasoning, and the chance of the report's right word after the
+            right ones (where it is exact).
         """
         rows = []
         for group in groups:

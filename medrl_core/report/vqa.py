@@ -1,7 +1,7 @@
 """What a model says on VQA benchmarks: closed and open questions apart, each with its guess floor.
 
-scores = ask(lab, benchmarks.load(["VQA-RAD"], "vqa"))      # rows of `statistics.score`
-closed(scores)                                              # benchmark to Acc@1
+    scores = ask(lab, benchmarks.load(["VQA-RAD"], "vqa"))      # rows of `statistics.score`
+    closed(scores)                                              # benchmark to Acc@1
 """
 
 from __future__ import annotations

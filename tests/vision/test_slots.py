@@ -41,7 +41,8 @@ def test_words_are_numbered_by_training_and_unknown_ones_are_none_of_them():
 def test_features_that_name_the_words_are_read_and_noise_is_not():
     parts = [items(200), items(60, "val"), items(60, "test")]
     words = np.concatenate([slots.classes(*(slots.slots(p) for p in parts))[i] for i in range(3)])
-    seen = {slots.pictures([one]).tobytes(): w for one, w in zip(sum(parts, []), words, strict=True)}
+    every = [one for part in parts for one in part]
+    seen = {slots.pictures([one]).tobytes(): w for one, w in zip(every, words, strict=True)}
 
     def oracle(images):
         return np.concatenate(
