@@ -254,9 +254,10 @@ def finding(table: pd.DataFrame, numbers: dict[str, Estimate | None]) -> str:
     if numbers["h2"] is None:
         return "No group is missing by habit alone: the gap is not tested here."
     gap, hot = numbers["h2"], numbers["h2_temperature"]
+    which = "groups missing by habit" if (table.cause == "habit").any() else "groups"
     blind, labels = numbers["h2_blind"].value, numbers["h2_floor"].value
     return (
-        f"Over the groups missing by habit, Pass@16 lies **{100 * gap.value:+.0f} points** "
+        f"Over the {which}, Pass@16 lies **{100 * gap.value:+.0f} points** "
         f"[{100 * gap.low:+.0f}, {100 * gap.high:+.0f}] from the better of the greedy answer and "
         f"the majority. The best temperature adds {100 * hot.value:+.0f} points to it. Without "
         f"the picture Pass@16 is {100 * blind:.1f}%, and one that knows only how often "
