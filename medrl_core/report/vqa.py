@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from medrl_core.data import benchmarks as files
@@ -19,7 +20,7 @@ from medrl_core.score.evaluate import evaluate
 from medrl_core.score.intervals import Estimate
 from medrl_core.score.statistics import SCORE_COLUMNS, score
 
-TOLD = ("commonest", "information")  # columns beside each Acc@1
+TOLD = ("answered", "commonest", "information")  # columns beside each Acc@1
 
 
 def ask(lab: Experiment, asked: Mapping[str, Sequence[Item]]) -> pd.DataFrame:
@@ -46,11 +47,12 @@ def ask(lab: Experiment, asked: Mapping[str, Sequence[Item]]) -> pd.DataFrame:
 
 
 def _told(frame: pd.DataFrame) -> dict[str, float]:
-    """What greedy answers tell: share of the commonest, and bits of the right one."""
+    """What greedy answers tell: share that could be read, of those the commonest, and bits."""
     greedy = frame[frame.sample_index == GREEDY]
-    said = greedy.parsed.fillna("").astype(str)
-    told = support.commonest_share(said), support.information(greedy.gold.astype(str), said)
-    return dict(zip(TOLD, told, strict=True))
+    said = greedy.parsed.dropna().astype(str)
+    commonest = support.commonest_share(said) if len(said) else np.nan
+    bits = support.information(greedy.gold.astype(str), greedy.parsed.fillna("").astype(str))
+    return dict(zip(TOLD, (len(said) / len(greedy), commonest, bits), strict=True))
 
 
 def narrow(scores: pd.DataFrame, k: int) -> pd.DataFrame:
@@ -124,7 +126,7 @@ def finding(scores: pd.DataFrame, k: int) -> str:
         lines.append(
             f"- **{panel}** ({acc.n_items} items): Acc@1 {100 * acc.value:.1f}% "
             f"[{100 * acc.low:.1f}, {100 * acc.high:.1f}], Pass@{k} {100 * at_k['pass@k']:.1f}%, "
-            f"guess floor {100 * at_k['guess_floor@k']:.1f}%; the commonest answer has "
-            f"{100 * acc.commonest:.0f}%, answers tell {acc.information:.2f} bits"
+            f"guess floor {100 * at_k['guess_floor@k']:.1f}%; {100 * acc.answered:.0f}% could "
+            f"be read, the answers tell {acc.information:.2f} bits"
         )
     return "\n".join(lines)
