@@ -2,8 +2,7 @@
 
 `rl.train` fills a `Records`; `Records.frame` gives one row a step. The numbers that say whether a
 gain is real are among them: how many different words stand in each slot of the report (constant
-words fake a gain), and the share of the commonest answer. `pytest tests/train/test_rl.py` runs the
-tests.
+words fake a gain), and the share of the commonest answer.
 """
 
 from __future__ import annotations

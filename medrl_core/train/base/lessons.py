@@ -3,8 +3,6 @@
     lessons = Lessons(RULES_WORLD, processor, pictures=8192, seed=11)
     inputs, labels = lessons.batch(64)
     loss = net(**inputs, labels=labels).loss
-
-`pytest tests/train/base/test_lessons.py` runs the tests.
 """
 
 from __future__ import annotations
