@@ -1,7 +1,6 @@
 """Strips of real pictures: three of a MedMNIST set side by side, in a clinic's convention.
 
-    sets = load_sets(("bloodmnist",), root="~/.medmnist", allow=("bloodmnist",))
-    items = build_items(sets["bloodmnist"], "D", "test", n=128)
+    items = build_items("bloodmnist", "D", "test", n=128)
     items[0].question, items[0].reading, items[0].gold
     # "Report this blood strip of clinic D.", "basophil monocyte platelet", "backward PLT MON BAS"
 
@@ -12,8 +11,10 @@ reading order of the clinic, with its names. Its first word says the order.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -29,6 +30,7 @@ LIGHT = 0.75
 TINT = 64.0 * np.eye(PICTURES)
 HEADERS = ("forward", "backward")
 SPLITS = ("train", "val", "test")
+MANY = 1024  # strips where no number is asked for: there are more than anyone needs
 # One word a class, and a short name, for the sets whose own names have several words.
 NAMES = {
     "bloodmnist": (
@@ -98,15 +100,22 @@ class StripSet:
         return n * n * (n - 1)
 
 
-def load_sets(
-    names: Sequence[str], root: str | None = None, allow: Sequence[str] = ()
-) -> dict[str, StripSet]:
-    """Load MedMNIST sets for strips.
+@lru_cache(maxsize=16)
+def load(name: str, root: str | None = None, allow: tuple[str, ...] | None = None) -> StripSet:
+    """Load a MedMNIST set for strips; the last ones are kept.
 
-    Arguments: `names` of the sets; `root` folder of the files and `allow` as in `medmnist.load`.
-    Raises: UserError for a set that is missing, refused, or has no single label a picture.
+    Arguments:
+        name: of the set.
+        root: folder of the files; None takes $MEDMNIST_ROOT.
+        allow: names of sets whose file need not be the official one; None takes $MEDMNIST_ALLOW,
+            names with commas between.
+
+    Raises:
+        UserError: the set is missing, refused, or has no single label a picture.
     """
-    return {name: of_images(medmnist.load(name, root, allow=tuple(allow))) for name in names}
+    if allow is None:
+        allow = tuple(filter(None, os.environ.get("MEDMNIST_ALLOW", "").split(",")))
+    return of_images(medmnist.load(name, root, allow=allow))
 
 
 def of_images(images: ImageSet) -> StripSet:
@@ -154,6 +163,11 @@ def _names(images: ImageSet) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def modality(images: StripSet, clinic: str) -> str:
     """What a question calls strips of a clinic."""
     return f"{images.subject} strip of clinic {clinic}"
+
+
+def question(name: str) -> str:
+    """What is asked about strips of this name."""
+    return f"Report this {name}."
 
 
 def draw_classes(n: int, classes: int, rng: np.random.Generator) -> np.ndarray:
@@ -215,16 +229,24 @@ def captions(
 
 
 def build_items(
-    images: StripSet, clinic: str, split: str, *, n: int, seed: int = 0
+    images: StripSet | str,
+    clinic: str,
+    split: str,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    root: str | None = None,
 ) -> list[Item]:
     """Ask for reports of n strips.
 
     Arguments:
-        images: the set.
+        images: the set, or its name.
         clinic: a key of `CLINICS`.
         split: `train`, `val` or `test`; pictures are of that split alone.
-        n: number of strips.
-        seed: of classes and pictures; training strips are turned and flipped.
+        n: number of strips; None: `MANY`.
+        seed: of classes and pictures; training strips are turned and flipped. Strips of one seed
+            show the same pictures in every clinic.
+        root: folder of the files, where the set is given by name.
 
     Returns:
         The items: `gold` is the report in the clinic's convention, `reading` the pictures' names.
@@ -236,8 +258,11 @@ def build_items(
         raise UserError(f"there is no clinic {clinic!r}: use one of {', '.join(CLINICS)}")
     if split not in SPLITS:
         raise UserError(f"{images.name} has no split {split!r}: use train, val or test")
+    n = MANY if n is None else n
     if n < 0 or seed < 0:
         raise UserError(f"{n} strips of seed {seed}: use 0 or more")
+    if isinstance(images, str):
+        images = load(images, root)
     rng = np.random.default_rng([seed, SPLITS.index(split), *images.name.encode()])
     classes = draw_classes(n, len(images.plain), rng)
     numbers = draw_pictures(images, split, classes, rng)
@@ -250,7 +275,7 @@ def build_items(
             images=(Image.fromarray(strip),),
             dataset=f"strips-{images.name}",
             modality=name,
-            question=f"Report this {name}.",
+            question=question(name),
             options=None,
             label_set=(),
             gold=" ".join(report(images, row, rule.backward, rule.short)),

@@ -12,9 +12,9 @@ from medrl_core.data.drawn.items import build_items
 from medrl_core.data.drawn.modalities import RULES_WORLD
 from medrl_core.data.prompts import messages
 from medrl_core.errors import UserError
-from medrl_core.score.passk import pass_at_k
-from medrl_core.score.evaluate import parse_item
 from medrl_core.models import hub
+from medrl_core.score.evaluate import parse_item
+from medrl_core.score.passk import pass_at_k
 from medrl_core.train import rl
 from medrl_core.train.care import Care
 from medrl_core.train.records import Records

@@ -15,6 +15,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -161,7 +162,15 @@ def _six(text: str) -> list[str]:
     return (words + [""] * len(ATTRIBUTES))[: len(ATTRIBUTES)]
 
 
-def write(net, processor, folder: Path, card: dict) -> None:
+def rounded(table: pd.DataFrame) -> list[dict]:
+    """Rows of a table with numbers of four digits, for a card."""
+    return [
+        {name: x if isinstance(x, str) else float(f"{x:.4g}") for name, x in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def write(net, processor, folder: Path, card: dict, readme: Callable[[dict, Path], str]) -> None:
     """Save a base with its card, a README for people, and checksums."""
     hub.save(net, processor, folder)
     card = {**card, "weights": whole.weights_hash(folder)}
@@ -241,12 +250,9 @@ def main() -> None:
             f"drawn-{world.name}/{one.name}": int(n)
             for one, n in zip(world.modalities, pictures, strict=True)
         },
-        "dial": [
-            {name: x if isinstance(x, str) else float(f"{x:.4g}") for name, x in row.items()}
-            for row in table.to_dict("records")
-        ],
+        "dial": rounded(table),
     }
-    write(net, processor, asked.out, card)
+    write(net, processor, asked.out, card, readme)
 
 
 if __name__ == "__main__":
