@@ -99,7 +99,8 @@ def test_a_coin_takes_the_rates_of_its_arm(tmp_path, monkeypatch):
 
 def test_a_killed_run_goes_on_and_its_cut_line_runs_again(tmp_path, monkeypatch):
     asked = [
-        replace(CELL, completions=64), replace(CELL, arm="base", completions=0, seed=901),
+        replace(CELL, completions=64),
+        replace(CELL, grid="base", arm="base", completions=0, seed=901),
     ]  # fmt: skip
     monkeypatch.setattr(drawn_grid, "cells", lambda: iter(asked))
     ran = []
