@@ -187,7 +187,7 @@ def draw_pictures(
     sizes = np.array([len(one) for one in members])[classes]
     places = (picks * sizes).astype(np.int64)
     flat = [members[c][i] for c, i in zip(classes.flat, places.flat, strict=True)]
-    return np.array(flat).reshape(classes.shape)
+    return np.array(flat, dtype=np.int64).reshape(classes.shape)
 
 
 def compose(
