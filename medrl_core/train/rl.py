@@ -11,6 +11,7 @@ into advantages, and `Trainer.compute_loss` is TRL's clipped policy loss with it
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -353,12 +354,18 @@ def train(
             f"{label}: a step asks {prompts} different items, and there are {len(by_id)}: give "
             "more items, or fewer completions a step"
         )
+    share = settings.per_step // int(os.environ.get("WORLD_SIZE", "1"))
+    if share % settings.group:
+        raise UserError(
+            f"{label}: {share} completions a process are no whole groups of {settings.group}: "
+            "change per_step, group or the number of processes"
+        )
     records = Records(settings.group, settings.keep_rollouts)
     fewer_calls(net)
     tower = getattr(getattr(net, "model", net), "visual", None)
     if not settings.train_vision and tower is not None:
         tower.requires_grad_(False)
-    width = widen(net, lora)
+    width, source = widen(net, lora), net.config._name_or_path
     has_adapter = hasattr(net, "peft_config")
     with tempfile.TemporaryDirectory(prefix="medrl-rl-") as folder, one_thread():
         if settings.beta and not (lora or has_adapter):
@@ -405,6 +412,7 @@ def train(
         progress.attach(trainer, label)
         trainer.train()
     net = trainer.model
+    net.config._name_or_path = source
     progress.restore(net)
     if not (lora or has_adapter):
         net.requires_grad_(True)
