@@ -103,7 +103,13 @@ def build_processor(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLProcessor:
 
 
 def build_model(
-    tokenizer: Qwen2Tokenizer, *, width: int = 128, depth: int = 4, seed: int = 0
+    tokenizer: Qwen2Tokenizer,
+    *,
+    width: int = 128,
+    depth: int = 4,
+    vision_depth: int | None = None,
+    window: int | None = None,
+    seed: int = 0,
 ) -> Qwen2_5_VLForConditionalGeneration:
     """A Qwen2.5-VL with random weights, of about two million parameters by default.
 
@@ -111,8 +117,11 @@ def build_model(
         tokenizer: gives the vocabulary and the ids of the vision tokens.
         width: hidden size of the vision tower and of the language model; a multiple of 32.
         depth: layers of each.
+        vision_depth: layers of the vision tower, where it has another number.
+        window: pixels a side beyond which no patch of the tower attends; None: no limit.
         seed: of the random weights.
     """
+    layers = depth if vision_depth is None else vision_depth
     token_id = tokenizer.convert_tokens_to_ids
     heads = width // 32
     config = Qwen2_5_VLConfig(
@@ -136,16 +145,16 @@ def build_model(
             "tie_word_embeddings": True,
         },
         vision_config={
-            "depth": depth,
+            "depth": layers,
             "hidden_size": width,
             "intermediate_size": 2 * width,
             "num_heads": heads,
             "patch_size": PATCH,
             "spatial_merge_size": MERGE,
             "temporal_patch_size": 2,
-            "window_size": SIDE,
+            "window_size": window or SIDE,
             "out_hidden_size": width,
-            "fullatt_block_indexes": list(range(depth)),
+            "fullatt_block_indexes": [] if window else list(range(layers)),
         },
         image_token_id=token_id("<|image_pad|>"),
         video_token_id=token_id("<|video_pad|>"),

@@ -5,8 +5,6 @@ for each of its completions. For small pictures that is most of a step. Values a
 rounding, gradients too.
 
     fewer_calls(net)    # in place; a model without such a tower is left alone
-
-`pytest tests/models/test_vision_calls.py` runs the tests.
 """
 
 from __future__ import annotations

@@ -9,8 +9,6 @@ of its chances is unbiased for the chance p that a free sample is right (Rao and
     found.forced        # (items,) the same after the right reasoning: which support lies in words
     found.slots         # (items, words) chance of each word of the report after the right ones
     found.think         # (items,) chance that the reasoning says what the image shows
-
-`pytest tests/score/test_exact_support.py` compares p with plain sampling and a sum over reasonings.
 """
 
 from __future__ import annotations

@@ -270,7 +270,7 @@ def best_temperature(net: Twin, modality: str, *, k: int = 16) -> float:
     return TEMPERATURES[int(np.argmax(reached))]
 
 
-def rivals(net: Twin, asked: Questions, *, seed: int = 0, copies: int = 256) -> dict[str, Floats]:
+def rivals(net: Twin, asked: Questions, *, seed: int = 0, copies: int = 128) -> dict[str, Floats]:
     """Give each item's chance of a right answer by what an untrained twin can do instead.
 
     Returns: "best temperature" (chosen on validation items), "majority" of 16 samples, and

@@ -61,7 +61,7 @@ class SFT:
 
     def steps(self, n_items: int) -> int:
         """Return the optimiser steps for a number of labelled items."""
-        return max(1, -(-n_items * self.passes // self.batch_size))
+        return self.passes * -(-n_items // self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ def make(
             batch_size=min(sft.batch_size, len(labelled)),
             learning_rate=sft.learning_rate,
             lora=sft.lora,
+            train_vision=sft.train_vision,
             seed=seed,
             label=ARMS[arm],
         )

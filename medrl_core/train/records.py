@@ -2,8 +2,7 @@
 
 `rl.train` fills a `Records`; `Records.frame` gives one row a step. The numbers that say whether a
 gain is real are among them: how many different words stand in each slot of the report (constant
-words fake a gain), and the share of the commonest answer. `pytest tests/train/test_rl.py` runs the
-tests.
+words fake a gain), and the share of the commonest answer.
 """
 
 from __future__ import annotations
@@ -37,6 +36,7 @@ class Records:
         self.rollouts: list[dict] = []
         self.completions = self.tokens = 0
         self.first_right: int | None = None
+        self.facts_met: set = set()
 
     def sampled(self, completion_ids: Sequence[Sequence[int]], logps: Sequence[float]) -> None:
         """Begin a step's row with what was sampled.
@@ -65,6 +65,10 @@ class Records:
         right = [is_correct(a, item.gold) for a, item in zip(answers, items, strict=True)]
         if self.first_right is None and any(right):
             self.first_right = self.completions + right.index(True) + 1
+        self.row["first_by_fact"] = self._met(items, right)
+        self.row["hits_by_fact"] = dict(
+            Counter(item.label for item, hit in zip(items, right, strict=True) if hit)
+        )
         self.completions += len(texts)
         said = [answer for answer in answers if answer is not None]
         commonest = Counter(said).most_common(1)[0][1] if said else 0
@@ -90,6 +94,15 @@ class Records:
             self.batch, items, texts, right, rewards.sum(1).tolist(), strict=True
         ):
             row |= {"item_id": item.item_id, "text": text, "right": one, "reward": reward}
+
+    def _met(self, items: Sequence[Item], right: Sequence[bool]) -> dict:
+        """Number of the first right completion of each fact that is met for the first time."""
+        new: dict = {}
+        for place, (item, hit) in enumerate(zip(items, right, strict=True), start=1):
+            if hit and item.label not in self.facts_met:
+                self.facts_met.add(item.label)
+                new[item.label] = self.completions + place
+        return new
 
     def advantages(self, advantages: torch.Tensor) -> None:
         """End a step's row with the share of groups whose completions differ in advantage."""

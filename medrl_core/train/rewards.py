@@ -4,7 +4,7 @@
 
 The controls tell what a gain owes to the reward's content: `Coin` pays at random, at the rate of
 the arm that it is a control of; `format_reward` pays for tags alone; wrong labels are items with
-other gold answers (`labels.wrong`). 
+other gold answers (`data.drawn.labels.mixed`).
 """
 
 from __future__ import annotations

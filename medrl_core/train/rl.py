@@ -6,9 +6,7 @@
 A step is four hooks: `sample` draws a group of completions for each prompt,
 `Trainer._calculate_rewards` scores them, `Trainer._generate_and_score_completions` turns rewards
 into advantages, and `Trainer.compute_loss` is TRL's clipped policy loss with its KL term.
-`OBJECTIVES` says what each variant changes.
-
-`pytest tests/train/test_rl.py` runs the tests; `python -m benchmarks.rl_step` measures a step.
+`OBJECTIVES` says what each variant changes; `python -m benchmarks.rl_step` measures a step.
 """
 
 from __future__ import annotations
@@ -16,8 +14,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,7 +39,7 @@ from medrl_core.train.passk import passk_rewards
 from medrl_core.train.records import Records
 from medrl_core.train.rewards import Reward, named
 from medrl_core.train.scale import Scale, widen
-from medrl_core.train.sft import lora_config
+from medrl_core.train.sft import SMALL_VOCABULARY, lora_config, one_thread
 
 # What each name changes in TRL's configuration, and the paper that proposes it.
 OBJECTIVES: dict[str, dict] = {
@@ -65,7 +62,6 @@ OBJECTIVES: dict[str, dict] = {
 
 
 MAX_GRAD_NORM = 5.0  # PAPER.md, the official run
-SMALL_VOCABULARY = 4096
 NO_SIGNAL = 1e-6  # advantages below this are rounding
 # What a processor gives beside tokens, by the names that TRL passes on.
 VISION = ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")
@@ -360,12 +356,18 @@ def train(
             f"{label}: a step asks {prompts} different items, and there are {len(by_id)}: give "
             "more items, or fewer completions a step"
         )
+    share = settings.per_step // int(os.environ.get("WORLD_SIZE", "1"))
+    if share % settings.group:
+        raise UserError(
+            f"{label}: {share} completions a process are no whole groups of {settings.group}: "
+            "change per_step, group or the number of processes"
+        )
     records = Records(settings.group, settings.keep_rollouts)
     fewer_calls(net)
     tower = getattr(getattr(net, "model", net), "visual", None)
     if not settings.train_vision and tower is not None:
         tower.requires_grad_(False)
-    width = widen(net, lora)
+    width, source = widen(net, lora), net.config._name_or_path
     has_adapter = hasattr(net, "peft_config")
     with tempfile.TemporaryDirectory(prefix="medrl-rl-") as folder, one_thread():
         if settings.beta and not (lora or has_adapter):
@@ -414,6 +416,7 @@ def train(
         if save_to:
             trainer.save_model(str(save_to))
     net = trainer.model
+    net.config._name_or_path = source
     progress.restore(net)
     if not (lora or has_adapter):
         net.requires_grad_(True)
@@ -421,14 +424,3 @@ def train(
     frame = records.frame(trainer.state.log_history, settings.updates)
     return Trained((net.to(width) if width else net).eval(), frame, rollouts)
 
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread inside, on a machine without a GPU: waiting threads cost ten times the work."""
-    before = torch.get_num_threads()
-    if not torch.cuda.is_available():
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

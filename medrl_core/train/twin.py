@@ -28,7 +28,7 @@ from medrl_core.models.twin import REPORT, Twin, Vocabulary, sample
 from medrl_core.score.twin import Answers, Questions, ask, questions, read_answers
 from medrl_core.train.care import Care, answer_likelihood, consistency_bonus, group_advantages
 from medrl_core.train.passk import passk_rewards
-from medrl_core.train.twin_trace import TOKENS, Cost, Record, Trace
+from medrl_core.train.twin_trace import TOKENS, Cost, Record, Trace, Watch
 
 
 # How an objective weighs the tokens of a batch in the loss; `mask` (N, T) is 1 on tokens.
@@ -127,6 +127,7 @@ def train_rl(
     coin: Sequence[float] | None = None,
     look_every: int = 512,
     enough: float | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Twin, Trace]:
     """Train a twin on its own sampled completions.
 
@@ -139,6 +140,7 @@ def train_rl(
             arm that it controls; the last one goes on.
         look_every: completions between evaluations of the test items.
         enough: stop after three evaluations in a row with this Acc@1; None: never.
+        watch: gives more columns of an evaluation, from the completions so far and the twin.
 
     Returns: the trained twin and its trace.
     Raises: UserError: unknown modality, or a coin that does not go with the reward.
@@ -151,7 +153,7 @@ def train_rl(
     net, reference = copy.deepcopy(start), copy.deepcopy(start)  # the reference is that of CARE
     optimiser = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate, fused=True)
     advantages_of, weights_of = OBJECTIVES[recipe.objective]
-    record = Record(questions(words, modality, "test"), words.world[modality].n_facts)
+    record = Record(questions(words, modality, "test"), words.world[modality].n_facts, watch)
     seen, moved = [record.look(0, net)], False
 
     for step in range(recipe.completions // recipe.batch):
@@ -205,7 +207,7 @@ def train_rl(
         record.step(n, asked, found, rewards, **numbers)
         if n % look_every < recipe.batch or n == recipe.completions:
             seen.append(record.look(n, net))
-            if enough is not None and min(seen[-3:]) >= enough:
+            if enough is not None and len(seen) > 2 and min(seen[-3:]) >= enough:
                 break
     cost = Cost(
         completions=n, gold=n // recipe.group, token_equivalents=5 / 3 * TOKENS * n,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from medrl_core.train.checkpoints import Checkpoints
 from safetensors.numpy import load_file
 
 import tiny
@@ -18,7 +19,6 @@ from damaging import check, cuts, flips, list_flips, refused
 from medrl_core.errors import UserError
 from medrl_core.models import hub, towers, whole
 from medrl_core.train import checkpoints, estimate, sft
-from medrl_core.train.checkpoints import Checkpoints
 from medrl_core.vision import probe
 
 

@@ -254,6 +254,12 @@ def test_wrong_settings_are_refused(base, items, settings, message):
         train(base, items, **settings)
 
 
+def test_processes_that_would_split_a_group_are_refused(base, items, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(UserError, match="2 completions a process are no whole groups of 4"):
+        train(base, items)
+
+
 def test_too_few_items_are_refused(base, items):
     with pytest.raises(UserError, match="a step asks 4 different items, and there are 3"):
         train(base, items[:3])

@@ -2,8 +2,6 @@
 
     items = build_items(RULES_WORLD, "chest film", "test")
     items[0].question, items[0].gold    # "Report this chest film.", "ring left first small ..."
-
-`pytest tests/data/test_drawn_items.py` runs the tests.
 """
 
 from __future__ import annotations

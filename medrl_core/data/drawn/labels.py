@@ -5,7 +5,6 @@
     shuffled(items, seed=100)                           # each has another item's reading and report
 
 Clean labels are the items themselves; off-target labels are items of another modality.
-`pytest tests/data/test_drawn_labels.py` runs the tests.
 """
 
 from __future__ import annotations

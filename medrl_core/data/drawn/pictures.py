@@ -4,7 +4,7 @@
 
 The six facts are kind, side, level, size, density and count (`world.ATTRIBUTES`), in picture terms.
 The finding lies on one side; the marks, one fewer than the count's word says, lie on the other.
-Equal arguments give equal pixels. `pytest tests/data/test_drawn_pictures.py` runs the tests.
+Equal arguments give equal pixels.
 """
 
 from __future__ import annotations

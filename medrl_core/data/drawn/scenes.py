@@ -4,7 +4,7 @@
     anatomy = scene.paint(np.random.default_rng(0))     # (32, 32, 3), 0 to 1
     column, row = scene.place(side=0, level=3)          # where a finding belongs
 
-`pictures.py` lays findings on them. `pytest tests/data/test_drawn_pictures.py` runs the tests.
+`pictures.py` lays findings on them.
 """
 
 from __future__ import annotations

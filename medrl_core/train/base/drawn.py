@@ -5,8 +5,7 @@
 It writes a Hugging Face folder (a Qwen2.5-VL of 314,000 weights, 1.3 MB), `card.json` with the p
 that each modality's dials intend and what was measured, README.md and SHA256SUMS. Equal seeds give
 equal pictures and captions; weights may differ in their last digits between machines, and p then
-agrees within the tolerance of the test. `pytest tests/train/base/test_base_drawn.py` holds the
-shipped bases to their dials.
+agrees within the tolerance of the test.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn.functional import cross_entropy
 
 from medrl_core.data.drawn.captions import intended_p
 from medrl_core.data.drawn.items import build_items
@@ -33,8 +32,9 @@ from medrl_core.models.vision_calls import fewer_calls
 from medrl_core.sample.sampling import Decoding, sample
 from medrl_core.score.evaluate import rollout_rows
 from medrl_core.score.exact_support import report_support
-from medrl_core.train.base.lessons import IGNORE, Lessons, corpus
+from medrl_core.train.base.lessons import Lessons, corpus
 from medrl_core.train.rewards import reading_of
+from medrl_core.train.sft import completion_loss
 
 GREEDILY = Decoding(max_new_tokens=24)
 ABOUT = {"seed": 0, "model_name": "base", "model_hash": ""}
@@ -107,7 +107,7 @@ def pretrain(world: World, *, seed: int, recipe: Recipe, log_every: int = 100):
     for step in range(recipe.steps):
         optimiser.param_groups[0]["lr"] = recipe.rate(step)
         optimiser.zero_grad()
-        loss = _loss(net, *lessons.batch(recipe.batch))
+        loss = completion_loss(net, *lessons.batch(recipe.batch))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
@@ -116,13 +116,6 @@ def pretrain(world: World, *, seed: int, recipe: Recipe, log_every: int = 100):
             done = f"step {step + 1} of {recipe.steps}"
             print(f"{done}: loss {np.mean(losses[-log_every:]):.4f}", file=sys.stderr, flush=True)
     return net.eval(), processor, losses
-
-
-def _loss(net, inputs: dict, labels: torch.Tensor) -> torch.Tensor:
-    first = int((labels != IGNORE).any(0).nonzero()[0])
-    keep = labels.shape[1] - first
-    logits = net(**inputs, logits_to_keep=keep + 1, use_cache=False).logits[:, :-1]
-    return cross_entropy(logits.flatten(0, 1), labels[:, first:].flatten(), ignore_index=IGNORE)
 
 
 def dial(net, processor, world: World, *, n: int = 128, thinks: int = 16) -> pd.DataFrame:
@@ -169,7 +162,15 @@ def _six(text: str) -> list[str]:
     return (words + [""] * len(ATTRIBUTES))[: len(ATTRIBUTES)]
 
 
-def write(net, processor, folder: Path, card: dict) -> None:
+def rounded(table: pd.DataFrame) -> list[dict]:
+    """Rows of a table with numbers of four digits, for a card."""
+    return [
+        {name: x if isinstance(x, str) else float(f"{x:.4g}") for name, x in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def write(net, processor, folder: Path, card: dict, readme: Callable[[dict, Path], str]) -> None:
     """Save a base with its card, a README for people, and checksums."""
     hub.save(net, processor, folder)
     card = {**card, "weights": whole.weights_hash(folder)}
@@ -249,12 +250,9 @@ def main() -> None:
             f"drawn-{world.name}/{one.name}": int(n)
             for one, n in zip(world.modalities, pictures, strict=True)
         },
-        "dial": [
-            {name: x if isinstance(x, str) else float(f"{x:.4g}") for name, x in row.items()}
-            for row in table.to_dict("records")
-        ],
+        "dial": rounded(table),
     }
-    write(net, processor, asked.out, card)
+    write(net, processor, asked.out, card, readme)
 
 
 if __name__ == "__main__":
