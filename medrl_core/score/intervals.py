@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
 
 from medrl_core.errors import UserError
 
@@ -146,6 +147,58 @@ def hierarchical_mean(
         values.append(table.mean())
         n += items
     return Estimate(float(np.mean(values)), *interval(drawn / len(values), level), n)
+
+
+def rate_draws(
+    rates: ArrayLike, n_items: int | None = None, *, draws: int = DRAWS, seed: int = 0
+) -> NDArray[np.float64]:
+    """Draw mean rates over training seeds, then items, where only rates were recorded.
+
+    Each draw takes training seeds with replacement, the same for all rates (they are crossed), and
+    for each rate of n items one from its Beta(c + 1/2, n - c + 1/2): at 0 and at 1 the interval
+    keeps a width, which a bootstrap of equal items would not.
+
+    Arguments: `rates` (..., S) from 0 to 1, nan where a seed is missing; `n_items` behind each,
+    None: only seeds are drawn; `draws` D; `seed`.
+    Returns: (D, ...) means over the drawn seeds; nan where none of them is there.
+    Source: Jeffreys' interval (Brown, Cai and DasGupta 2001).
+    """
+    rates = np.asarray(rates, dtype=float)
+    if rates.ndim < 1 or not rates.size:
+        raise UserError("there are no rates to average; check which runs are there")
+    rng, seeds = np.random.default_rng(seed), rates.shape[-1]
+    weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws).astype(float)
+    there = np.isfinite(rates)
+    counts = np.einsum("...s,ds->d...", there.astype(float), weights)
+    found = np.empty((draws, *rates.shape[:-1]))
+    for one, weight in enumerate(weights):
+        values = np.where(there, rates, 0.5)
+        if n_items:
+            hits = values * n_items
+            values = rng.beta(hits + 0.5, n_items - hits + 0.5)
+        found[one] = np.where(there, values, 0.0) @ weight
+    with np.errstate(invalid="ignore"):
+        return found / np.where(counts > 0, counts, np.nan)
+
+
+def share_difference(a: tuple[int, int], b: tuple[int, int], level: float = LEVEL) -> Estimate:
+    """Estimate the difference of two shares of independent runs.
+
+    Arguments: `a`, `b`: how many, out of how many; `level` of the interval.
+    Returns: Estimate of share a minus share b; n is the number of runs in all.
+    Raises: UserError where one of them has no runs.
+    Source: Newcombe 1998, method 10 (Wilson intervals put together).
+    """
+    if not a[1] or not b[1]:
+        raise UserError("a difference of shares needs runs on both sides; check which were made")
+    ends = []
+    for count, of in (a, b):
+        found = binomtest(count, of).proportion_ci(level, method="wilson")
+        ends.append((count / of, found.low, found.high))
+    (x, x_low, x_high), (y, y_low, y_high) = ends
+    low = x - y - np.hypot(x - x_low, y_high - y)
+    high = x - y + np.hypot(x_high - x, y - y_low)
+    return Estimate(x - y, float(low), float(high), a[1] + b[1])
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
