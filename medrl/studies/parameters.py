@@ -117,6 +117,9 @@ class RLParams(Trained):
         [100, 101, 102], description="seeds of the twin's live runs; none: no twin"
     )
     twin_completions: PositiveInt = Field(4096, description="completions of a twin run")
+    twin_q: Share | None = Field(
+        0.1, description="dial of one twin modality that you turn: share of right captions"
+    )
     lora: bool = Field(False, description="train low-rank adapters only")
     rows: PositiveInt | None = Field(
         None, description="sequences that a process holds at once; null: its part of a step"

@@ -29,6 +29,7 @@ from medrl_core.sample.sampling import Decoding
 from medrl_core.score.measure import Measured, measure
 from medrl_core.train import arms
 from medrl_core.train.rl import RL
+from medrl_core.train.scale import Scale
 
 KEYS = ["arm", "group", "training_seed", "trained_on", "labels", "completions"]
 
@@ -132,6 +133,8 @@ class Experiment:
         test_on: Sequence[str] = (),
         coin_rates: Sequence[float] = (),
         callbacks: Sequence[TrainerCallback] = (),
+        lora: bool = False,
+        scale: Scale | None = None,
         **columns: object,
     ) -> tuple[arms.Made, dict[str, Measured]]:
         """Train an arm on a group, save it, write its card, and measure it.
@@ -144,7 +147,7 @@ class Experiment:
             train: items of RL; None: the training items of the group.
             labelled: items of SFT.
             test_on: groups that it is measured on; none: the group itself.
-            coin_rates, callbacks: as `arms.make`.
+            coin_rates, callbacks, lora, scale: as `arms.make`.
             **columns: more columns of the rows that are kept.
 
         Returns:
@@ -157,7 +160,8 @@ class Experiment:
             train = self.items(group, "train", n=max(1, rl.completions // rl.group))
         made = arms.make(
             arm, self.init, train or (), seed=training_seed, out=folder, rl=rl, sft=sft,
-            labelled=labelled, coin_rates=coin_rates, callbacks=callbacks,
+            labelled=labelled, coin_rates=coin_rates, callbacks=callbacks, lora=lora,
+            scale=scale,
         )  # fmt: skip
         self.results.model_hash(folder.name, made.model_hash)
         found = {}

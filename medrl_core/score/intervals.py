@@ -155,7 +155,7 @@ def rate_draws(
     """Draw mean rates over training seeds, then items, where only rates were recorded.
 
     Each draw takes training seeds with replacement, the same for all rates (they are crossed), and
-    for each rate of n items one from its Beta(c + 1/2, n - c + 1/2): at 0 and at 1 the interval
+    for each rate of n items one from its Beta(c + 1/2, n - c + 1/2) about the rate: at 0 and at 1 the interval
     keeps a width, which a bootstrap of equal items would not.
 
     Arguments: `rates` (..., S) from 0 to 1, nan where a seed is missing; `n_items` behind each,
@@ -175,7 +175,9 @@ def rate_draws(
         values = np.where(there, rates, 0.5)
         if n_items:
             hits = values * n_items
-            values = rng.beta(hits + 0.5, n_items - hits + 0.5)
+            middle = (hits + 0.5) / (n_items + 1) - values  # the prior's pull is taken back
+            drawn = rng.beta(hits + 0.5, n_items - hits + 0.5)
+            values = np.clip(drawn - middle, 0.0, 1.0)
         found[one] = np.where(there, values, 0.0) @ weight
     with np.errstate(invalid="ignore"):
         return found / np.where(counts > 0, counts, np.nan)

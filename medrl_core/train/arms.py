@@ -20,10 +20,12 @@ from transformers import TrainerCallback
 from medrl_core.data.items import Item
 from medrl_core.errors import UserError
 from medrl_core.models import hub
+from medrl_core.train import launch
 from medrl_core.train import rl as rl_training
 from medrl_core.train import sft as sft_training
 from medrl_core.train.rewards import Coin
 from medrl_core.train.rl import RL
+from medrl_core.train.scale import Scale
 
 # In the order of legends; the words are what a reader sees.
 ARMS = {
@@ -99,6 +101,8 @@ def make(
     labelled: Sequence[Item] = (),
     coin_rates: Sequence[float] = (),
     callbacks: Sequence[TrainerCallback] = (),
+    lora: bool = False,
+    scale: Scale | None = None,
 ) -> Made:
     """Train one arm and save it as a Hugging Face folder.
 
@@ -111,7 +115,10 @@ def make(
         rl, sft: settings; an arm of both runs SFT first.
         labelled: items of SFT.
         coin_rates: of the arm "coin": the rewarded share of the arm that it is a control of.
-        callbacks: of the RL trainer, for example to look at the model on the way.
+        callbacks: of the RL trainer, for example to look at the model on the way; several processes
+            (`scale.launch`) call none.
+        lora: RL trains low-rank adapters only.
+        scale: memory and processes of RL.
 
     Raises:
         UserError: an unknown arm, or settings that it lacks.
@@ -137,16 +144,18 @@ def make(
             label=ARMS[arm],
         )
     if rl is not None:
-        trained = rl_training.train(
-            net,
-            processor,
-            items,
-            replace(rl, rewards=_rewards(arm, rl, coin_rates, seed)),
-            seed=seed,
-            label=ARMS[arm],
-            callbacks=callbacks,
-        )
-        net, record = trained.net, trained.record
+        settings = replace(rl, rewards=_rewards(arm, rl, coin_rates, seed))
+        options = {
+            "settings": settings, "seed": seed, "lora": lora, "scale": scale or Scale(),
+            "label": ARMS[arm],
+        }  # fmt: skip
+        if options["scale"].launch:
+            ref = init if sft is None else str(hub.save(net, processor, Path(out) / "start"))
+            rows = launch.train("rl", ref, items, options, Path(out))
+            net, processor, record = *hub.load(str(out)), pd.DataFrame(rows)
+        else:
+            trained = rl_training.train(net, processor, items, callbacks=callbacks, **options)
+            net, record = trained.net, trained.record
     cpu_seconds = time.process_time() - started
     folder = hub.save(net, processor, Path(out))
     completions = rl.completions if rl else 0
