@@ -152,6 +152,9 @@ class TransferParams(Trained):
     betas: Some[Annotated[float, Field(ge=0, le=10)]] = Field(
         [0.01, 0.05], description="weights of the KL to the start"
     )
+    rl: RunName | None = Field(
+        None, description="run that trained RL on each group by itself; null: recorded ones alone"
+    )
 
 
 class BoundaryParams(Trained):

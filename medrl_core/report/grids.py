@@ -19,6 +19,7 @@ import pandas as pd
 
 from medrl_core.errors import UserError
 from medrl_core.report.results import Results
+from medrl_core.report.results import read as read_results
 from medrl_core.score.intervals import Estimate
 from medrl_core.score.law import Law, load_law, take_off
 from medrl_core.score.support import pass_curve
@@ -194,3 +195,16 @@ def keep(
                 results.number(f"{name}{ending}", None, unit=unit)
             else:
                 results.estimate(f"{name}{ending}", estimate, unit)
+
+
+def rows_of(folder: str | None, table: str, **wanted: object) -> pd.DataFrame:
+    """Read a table of another notebook's run, in `COLUMNS`; empty where no run is named.
+
+    Arguments: `folder` of the run; `table` its name; `wanted`: values of columns.
+    """
+    if folder is None:
+        return pd.DataFrame(columns=list(COLUMNS))
+    found = pd.DataFrame(read_results(folder)["tables"].get(table, []))
+    for column, value in wanted.items():
+        found = found[found[column] == value] if column in found else found
+    return found.reindex(columns=list(COLUMNS)).astype({"gain": float, "base_p": float})

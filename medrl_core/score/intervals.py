@@ -155,8 +155,8 @@ def rate_draws(
     """Draw mean rates over training seeds, then items, where only rates were recorded.
 
     Each draw takes training seeds with replacement, the same for all rates (they are crossed), and
-    for each rate of n items one from its Beta(c + 1/2, n - c + 1/2) about the rate: at 0 and at 1 the interval
-    keeps a width, which a bootstrap of equal items would not.
+    for each rate of n items one from its Beta(c + 1/2, n - c + 1/2) about the rate: at 0 and at 1
+    it keeps a width, which a bootstrap of equal items would not do.
 
     Arguments: `rates` (..., S) from 0 to 1, nan where a seed is missing; `n_items` behind each,
     None: only seeds are drawn; `draws` D; `seed`.
