@@ -206,7 +206,7 @@ def train_rl(
         n = (step + 1) * recipe.batch
         record.step(n, asked, found, rewards, **numbers)
         if n % look_every < recipe.batch or n == recipe.completions:
-            seen.append(record.look(n, net))
+            seen.append(record.look(n, net, moved=moved))
             if enough is not None and len(seen) > 2 and min(seen[-3:]) >= enough:
                 break
     cost = Cost(
