@@ -154,7 +154,7 @@ def train_rl(
     optimiser = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate, fused=True)
     advantages_of, weights_of = OBJECTIVES[recipe.objective]
     record = Record(questions(words, modality, "test"), words.world[modality].n_facts, watch)
-    seen, moved = [record.look(0, net)], False
+    seen, moved, n = [record.look(0, net)], False, 0
 
     for step in range(recipe.completions // recipe.batch):
         # Sample: a group of completions for each prompt.
@@ -197,7 +197,7 @@ def train_rl(
             loss.backward()
             optimiser.step()
             numbers["gradient"] = torch.nn.utils.get_total_norm(
-                [weight.grad for weight in net.parameters()]
+                [one.grad for one in net.parameters() if one.grad is not None]
             ).item()
             numbers["entropy"] = -(logprobs.sum() / mask.sum()).item()
         if (step + 1) % recipe.care.ema_every == 0:
@@ -242,7 +242,7 @@ def _rewards(
     """(B, K) rewards, 0 or 1."""
     if kind == "format":
         return found.well.astype(float)
-    if kind == "coin":
+    if kind == "coin" and chance is not None:
         return (rng.random(found.well.shape) < chance).astype(float)
     return (found.well & (found.report == gold[:, None]).all(-1)).astype(float)
 

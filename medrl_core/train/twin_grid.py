@@ -206,7 +206,7 @@ def _looks(trace: Trace) -> pd.DataFrame:
     steps = trace.steps.copy()
     steps["look"] = np.searchsorted(trace.looks.n, steps.n)
     means = steps.groupby("look").mean().drop(columns="n").add_prefix("step_")
-    facts = [name for name in trace.looks if name.startswith("acc_")]
+    facts = [name for name in trace.looks.columns.astype(str) if name.startswith("acc_")]
     return trace.looks.drop(columns=facts).join(means)
 
 
@@ -290,7 +290,7 @@ def collect(work: Path, out: Path) -> dict[str, pd.DataFrame]:
     tables["law"] = law_runs(tables["runs"], tables["looks"], tables["facts"])
     out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        for column in table:
+        for column in table.columns.astype(str):
             if column.endswith("_p") and table[column].dtype == object:  # one number an item
                 table[column] = table[column].map(np.float32, na_action="ignore")
         table.to_parquet(out / f"{name}.parquet", index=False, compression="zstd")
@@ -308,7 +308,7 @@ def law_runs(runs: pd.DataFrame, looks: pd.DataFrame, facts: pd.DataFrame) -> pd
     for run, one in plain.iterrows():
         shared = {
             "run": run, "cluster": run, "world": one.world, "base": one.base,
-            "modality": one.modality, "seed": one.seed, "kl": one.kl,
+            "modality": one.modality, "seed": one.seed, "kl": one.kl, "commit": one.commit,
         }  # fmt: skip
         if one.world == "books":
             for fact in facts[facts.run == run].itertuples():
@@ -337,7 +337,7 @@ def law_runs(runs: pd.DataFrame, looks: pd.DataFrame, facts: pd.DataFrame) -> pd
 
 def main() -> None:
     """Run a part of a grid, or collect what is finished."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     doing = parser.add_subparsers(dest="doing", required=True)
     running = doing.add_parser("run", help="train what is not finished")
     running.add_argument("grids", nargs="+", choices=GRIDS)

@@ -71,7 +71,8 @@ def beside(law: Law, runs: pd.DataFrame, budgets: Sequence[float]) -> pd.DataFra
     Returns: one row a modality and budget: p, n, expected_hits, runs, took_off, predicted.
     """
     rows = []
-    for (modality, p), part in runs.groupby(["modality", "p"], sort=False):
+    for _, part in runs.groupby(["modality", "p"], sort=False):
+        modality, p = part.modality.iloc[0], float(part.p.iloc[0])
         for n in budgets:
             rows.append(
                 {
