@@ -127,7 +127,7 @@ def test_one_item_and_one_sample(evaluated, tmp_path, tried):
         assert "all items     1" in text and "Pass@1" in text and "nan" not in text
         assert "nan" not in ended("compare", out, out)
         told = ended("diagnose", out, "-k", 1)
-        assert "undecided, because excess support" in told and "nan" not in told
+        assert "undecided, because too few items" in told and "nan" not in told
         assert "needs as many samples an item" in refused("diagnose", out, "-k", 2)
 
 
