@@ -4,7 +4,8 @@
     >>> looks = law_looks(base, LAW_LEVELS, seeds=(100, 101, 102, 103))  # 24 runs, about 70 CPU-s
     >>> beside(load_law("data/law.json", mark=0.2), to_runs(looks, mark=0.2), (512, 2048, 4096))
 
-To move a dial, take `redial(base, "chest film", (0.02, 1, 1), seed=100)` of `medrl_core.train.twin_base`
+To move a dial, take `redial(base, "chest film", (0.02, 1, 1), seed=100)`
+of `medrl_core.train.twin_base`
 first: 14
 CPU-seconds, and the law is asked at a p of the reader's choice.
 Run its test: `pytest tests/train/test_twin_live.py`.
