@@ -17,9 +17,9 @@ from medrl_core.train.base import drawn
 
 ROOT = Path(__file__).resolve().parents[3]
 BASES = sorted(path.name for path in (ROOT / "data").glob("drawn-base*"))
-# Measured over intended p where habit alone is missing: within a factor of two where captions follow
-# each rule at least one time in twenty, of three where they do one time in a hundred (some seventy
-# captions of a modality).
+# Measured over intended p where habit alone is missing: within a factor of two where captions
+# follow each rule at least one time in twenty, of three where they do one time in a hundred (some
+# seventy captions of a modality).
 FACTOR, FACTOR_RARE, RARE = 2.0, 3.0, 0.05
 
 
