@@ -147,7 +147,7 @@ class TransferParams(Trained):
     train_on: Some[Group] = Field(
         ["drawn:chest film", "drawn:fundus photo"], description="groups trained on, one at a time"
     )
-    completions: PositiveInt = Field(4096, description="completions of an RL run")
+    completions: PositiveInt = Field(2048, description="completions of an RL run")
     labels: PositiveInt = Field(64, description="labels of an SFT run")
     betas: Some[Annotated[float, Field(ge=0, le=10)]] = Field(
         [0.01, 0.05], description="weights of the KL to the start"
@@ -160,13 +160,11 @@ class TransferParams(Trained):
 class BoundaryParams(Trained):
     """06_boundary."""
 
-    labels: Some[PositiveInt] = Field([16, 64], description="amounts of labels on the map")
-    completions: PositiveInt = Field(4096, description="completions of RL on the map")
+    labels: Some[PositiveInt] = Field([16], description="amounts of labels on the map")
+    completions: PositiveInt = Field(2048, description="completions of RL on the map")
     prices: Some[Annotated[float, Field(ge=0)]] = Field(
         [0, 1, 10, 100, 1000], description="price of a label in completions"
     )
-    sft: RunName | None = Field(None, description="run that trained SFT arms; null: trained here")
-    rl: RunName | None = Field(None, description="run that trained RL arms; null: trained here")
 
 
 class VQAParams(Common):
@@ -194,7 +192,7 @@ class BeyondParams(Trained):
         ["grpo", "dr_grpo", "dapo", "rloo", "passk"], description="objectives compared"
     )
     completions: PositiveInt = Field(2048, description="completions of a run in pictures")
-    twin_completions: PositiveInt = Field(4096, description="completions of a twin run")
+    twin_completions: PositiveInt = Field(2048, description="completions of a twin run")
     group_sizes: Some[int] = Field([4, 8, 16], description="completions of one item (twin)")
     temperatures: Some[Temperature] = Field([0.7, 1.0, 1.3], description="of sampling (twin)")
     curricula: bool = Field(True, description="RL on a supported group first (twin)")

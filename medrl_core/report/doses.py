@@ -40,7 +40,6 @@ ENOUGH, HOPELESS = 3.0, 0.3  # expected hits, as data/claims.yaml words H3
 WEAK = 0.01  # p under which N2 asks how far a control moves it
 HELD_OUT = 200  # seeds from here on judge the law
 BUDGETS = tuple(512 * 2**i for i in range(6))
-ITEMS = 128
 KL = 0.01
 BINS = (0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0)
 PLAIN = ("n1", "n1_base_rate", "n1_error", "n1_twin", "n2_p")  # numbers that are no points
@@ -107,7 +106,7 @@ class Doses:
             {
                 "world": kinds.kind(group), "base": 0, "group": label, "arm": arm, "seed": seed,
                 "first": float(first.iloc[0]) if len(first) else np.nan,
-                "run": len(self.rows), "grid": "live", **row,
+                "run": len(self.rows), "grid": "live", "n_items": len(before.items), **row,
             }
         )  # fmt: skip
 
@@ -192,6 +191,11 @@ def claims(runs: pd.DataFrame, *, seed: int = 0) -> dict[str, Estimate | None]:
     }
 
 
+def items_of(runs: pd.DataFrame) -> int:
+    """Give the number of test items behind the rates of runs."""
+    return int(runs["n_items"].min())
+
+
 def took_off_more(above: pd.DataFrame, below: pd.DataFrame, seed: int) -> Estimate | None:
     """Estimate the share of runs that took off above minus below.
 
@@ -218,7 +222,7 @@ def change(runs: pd.DataFrame, after: str, before: str, seed: int) -> Estimate |
     cells, table = cube(runs, after, ["base", "group"])
     first = runs.groupby(["base", "group"])[before].mean().reindex(cells).to_numpy()
     value = np.nanmean(table, 1) - first
-    drawn = rate_draws(table, ITEMS, seed=seed) - first
+    drawn = rate_draws(table, items_of(runs), seed=seed) - first
     return Estimate(float(value.mean()), *interval(np.nanmean(drawn, 1)), len(runs))
 
 
@@ -240,7 +244,7 @@ def true_reward(runs: pd.DataFrame, seed: int) -> Estimate | None:
         cells, table = cube(own, "acc", ["base", "group"], seeds)
         first = own.groupby(["base", "group"])["acc0"].mean().reindex(cells).to_numpy()
         means[arm] = float(np.nanmean(table, 1).mean() - first.mean())
-        drawn[arm] = np.nanmean(rate_draws(table, ITEMS, seed=seed) - first, 1)
+        drawn[arm] = np.nanmean(rate_draws(table, items_of(own), seed=seed) - first, 1)
     largest = max(arms[1:], key=means.get)
     rest = np.max([drawn[arm] for arm in arms[1:]], axis=0)
     return Estimate(means["rl"] - means[largest], *interval(drawn["rl"] - rest), len(here))

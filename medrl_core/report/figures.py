@@ -8,7 +8,7 @@ small multiples; None means one. Series, rows and panels keep their order in the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 import matplotlib as mpl
@@ -165,6 +165,7 @@ def points(
     floor_label: str = "guess floor",
     xlabel: str = "accuracy (%)",
     zero: bool = False,
+    palette: Mapping[str, object] | None = None,
 ) -> BookFigure:
     """A dot and its interval for each group and series, groups from top to bottom.
 
@@ -175,9 +176,10 @@ def points(
         floor_label: its name in the legend.
         xlabel: axis title with its unit.
         zero: draw a line at zero (differences).
+        palette: colour of each series; None: in their order.
     """
     groups, series = _order(table, group), _order(table, by)
-    colour = colours(series)
+    colour = palette or colours(series)
     with mpl.rc_context(style()):
         height = 1.2 + len(groups) * max(0.3, 0.17 * len(series))
         fig, (ax,) = _panels([None], height=height)

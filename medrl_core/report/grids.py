@@ -21,7 +21,7 @@ from medrl_core.errors import UserError
 from medrl_core.report.results import Results
 from medrl_core.report.results import read as read_results
 from medrl_core.score.intervals import Estimate
-from medrl_core.score.law import Law, load_law, take_off
+from medrl_core.score.law import Law, fit, load_law, take_off
 from medrl_core.score.support import pass_curve
 
 RECORDS = Path("data/records")
@@ -35,7 +35,7 @@ COLUMNS = (
     "world", "base", "group", "arm", "objective", "seed", "kl", "labels", "n", "base_p", "hits",
     "first", "acc0", "acc", "acc_validation", "gain", "p", "pass0", "pass", "words", "commonest",
     "information", "thought", "right_thought", "took_off", "learnt", "bonus", "per_group",
-    "learning_rate", "grid", "run",
+    "learning_rate", "n_items", "grid", "run",
 )  # fmt: skip
 
 
@@ -93,6 +93,24 @@ def law(mark: float, path: Path = LAW) -> Law | None:
     return load_law(path, mark=mark) if Path(path).is_file() else None
 
 
+def best_law(mark: float, root: Path = RECORDS) -> Law | None:
+    """Return the fitted law, or fit one to the twin's recorded runs; None without either."""
+    found = law(mark)
+    table = read("twin", root).law if found is None else pd.DataFrame()
+    if table.empty:
+        return found
+    plain = (table["unit"] == "run") & np.isclose(table["mark"], mark)
+    return fit(table[plain & np.isclose(table["kl"], 0.01)], mark=mark, draws=50)
+
+
+def law_said(found: Law | None) -> str:
+    """Say which law a notebook uses."""
+    if found is None:
+        return "No law was fitted: data/law.json and the twin's grid are not there."
+    trainings_of = found.about.get("trainings", found.about.get("runs", 0))
+    return f"The law is of gains over {100 * found.mark:.0f} points, from {trainings_of} trainings."
+
+
 def trainings(grid: Grid, arms: Sequence[str] = (), names: Sequence[str] = ()) -> pd.DataFrame:
     """Give recorded trainings in the form of a notebook's own.
 
@@ -129,7 +147,7 @@ def trainings(grid: Grid, arms: Sequence[str] = (), names: Sequence[str] = ()) -
             "commonest": _number(one.commonest), "information": _number(one.information),
             "thought": _number(one.thought), "right_thought": _number(one.right_thought),
             "bonus": one.bonus, "per_group": one.group, "learning_rate": one.learning_rate,
-            "grid": one.grid, "run": one.run,
+            "n_items": len(one.test_p), "grid": one.grid, "run": one.run,
         }  # fmt: skip
         for name, mark in MARKS.items():
             if len(seen) and not one.labels:

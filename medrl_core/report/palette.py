@@ -12,5 +12,6 @@ from medrl_core.train.arms import ARMS
 _TRAINED = [name for name in ARMS if name != "base"]
 ARM_COLOUR = {"base": GREY, **colours(_TRAINED)}
 ARM_MARKER = {"base": "_", **dict(zip(_TRAINED, MARKERS, strict=False))}
+NAME_COLOUR = {ARMS[name]: colour for name, colour in ARM_COLOUR.items()}
 UNTRAINED = "best untrained rival"
 CONTROLS = ("coin", "format", "wrong", "rate0")

@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 from medrl_core.data import groups as kinds
 from medrl_core.data.drawn.modalities import RULES_WORLD, Modality
 from medrl_core.report.bookfigure import BookFigure, style
-from medrl_core.report.doses import ITEMS
+from medrl_core.report.doses import items_of
 from medrl_core.report.experiment import Experiment
 from medrl_core.report.figures import GREY, heat
 from medrl_core.report.grids import Grid, cube, trainings
@@ -120,7 +120,7 @@ def recorded(grid: Grid) -> pd.DataFrame:
     pairs = zip(table["trained"], table["tested"], strict=True)
     said = [related(RULES_WORLD[a], RULES_WORLD[b]) for a, b in pairs]
     gain = table["acc_after"] - table["acc_before"]
-    return table.assign(relation=said, gain=gain, n_items=ITEMS)
+    return table.assign(relation=said, gain=gain, n_items=128)
 
 
 def matrix(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
@@ -163,14 +163,16 @@ def _gains(part: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def matrix_figure(found: pd.DataFrame) -> BookFigure:
     """Draw the matrix of gains by relation."""
-    return heat(found, row="trained", column="relation", label="gain in Acc@1 (points)")
+    fig = heat(found, row="trained", column="relation", label="gain (points)")
+    fig.set_figheight(3.0 + 0.4 * found["trained"].nunique())
+    return fig
 
 
 def matrix_title(table: pd.DataFrame) -> str:
     """Say what RL gives to groups of the same and takes from groups of the opposite rule."""
     mean = table[table["arm"] == "rl"].groupby("relation")["gain"].mean()
-    said = [f"{100 * mean[one]:+.0f} points ({one})" for one in RELATIONS[:5] if one in mean]
-    return f"RL on one group moves others by rule: {', '.join(said)}"
+    said = [f"{one} {100 * mean[one]:+.0f}" for one in RELATIONS[:5] if one in mean]
+    return f"RL moves Acc@1 by rule, in points: {', '.join(said)}"
 
 
 def p_figure(table: pd.DataFrame) -> BookFigure:
@@ -270,7 +272,8 @@ def _by_support(runs: pd.DataFrame, seed: int) -> tuple[Estimate, Estimate | Non
     cells, table = cube(runs, "acc", ["base", "group"])
     first = runs.groupby(["base", "group"])[["acc0", "base_p"]].mean().reindex(cells)
     before, p = first["acc0"].to_numpy(), first["base_p"].to_numpy()
-    gains = np.nan_to_num(rate_draws(table, ITEMS, draws=DRAWS, seed=seed) - before)
+    drawn = rate_draws(table, items_of(runs), draws=DRAWS, seed=seed)
+    gains = np.nan_to_num(drawn - before)
     value = np.nanmean(table, 1) - before
     names = cells.get_level_values("group")
     members = [np.flatnonzero(names == name) for name in dict.fromkeys(names)]

@@ -155,7 +155,7 @@ def choose(
         )
     told = (
         f"{hits.value:.2g} right completions are expected in {n:,}, and RL takes off with a chance "
-        f"of {100 * said.chance:.0f}%"
+        f"of {100 * abs(said.chance):.0f}%"
     )
     with_labels: Action = "bridge" if labels >= ENOUGH_LABELS else "both"
     price = 0.0 if label_price is None else labels * label_price * RUN_WORTH / RUN
