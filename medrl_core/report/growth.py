@@ -1,7 +1,7 @@
 """Figures of RL by dose and support: the law, first hits, calibration, controls, traps, reasoning.
 
 Each takes runs in the columns of `medrl_core.report.grids` (live or recorded), and each has a title
-that is computed from them. Its test: `pytest tests/report/test_growth.py`.
+that is computed from them. Its test: `pytest tests/report/test_doses.py`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@
     study.table()       # one row a trained group, arm, beta, seed and tested group
 
 A rule is what a group's reports follow and its base does not: a group of the same rule wants it
-too, one of the opposite rule wants its reverse. Its test: `pytest tests/report/test_transfer.py`.
+too, one of the opposite rule wants its reverse. Its test: `pytest
+tests/report/test_transfer_numbers.py`.
 """
 
 from __future__ import annotations
