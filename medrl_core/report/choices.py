@@ -403,7 +403,7 @@ def _both_more(table: pd.DataFrame, labels: int | None, seed: int) -> Estimate |
     ]  # fmt: skip
     if not cells:
         return None
-    pairs, seeds = [], sorted(table["seed"].unique())
+    pairs, seeds = [], sorted(table[table["arm"] == "sft_rl"]["seed"].unique())
     for base, name in cells:
         here = table[(table["base"] == base) & (table["group"] == name)]
         parts = {

@@ -237,7 +237,9 @@ def true_reward(runs: pd.DataFrame, seed: int) -> Estimate | None:
     here = runs[[cell in shared for cell in zip(runs["base"], runs["group"], strict=True)]]
     if here.empty:
         return None
-    seeds = sorted(here["seed"].unique())
+    seeds = sorted(set.intersection(*(set(part["seed"]) for _, part in here.groupby("arm"))))
+    if not seeds:
+        return None
     means, drawn = {}, {}
     for arm in arms:
         own = here[here["arm"] == arm]
@@ -376,10 +378,12 @@ def finding(runs: pd.DataFrame, law: laws.Law | None, n: int, grid: Grid) -> str
     if law is not None:
         source = law.about.get("source", "recorded")
         least = p_for(law, n)
+        half = f"p is {least:.2g}: {least * n:.2g} expected hits"
+        if np.isnan(least):
+            half = "no p is large enough, since growth takes longer"
         lines.append(
-            f"- RL of {n:,} completions takes off with a chance of one half where p is {least:.2g}:"
-            f" {least * n:.2g} expected hits. The law is fitted to "
-            f"{law.about.get('trainings', 0)} {source} runs."
+            f"- RL of {n:,} completions takes off with a chance of one half where {half}. The law "
+            f"is fitted to {law.about.get('trainings', 0)} {source} runs."
         )
     for name, part in runs[runs["arm"] == "rl"].groupby("source"):
         met = part["first"].notna()

@@ -308,21 +308,22 @@ def _rank(p: np.ndarray, gain: np.ndarray) -> float:
 def null(grid: Grid, *, seed: int = 0) -> Estimate | None:
     """Give the same correlation when the untouched base is sampled a second time.
 
-    Its gain is p measured with other reasonings minus p as it was, since greedy answers never vary.
+    One answer to each item is drawn twice from its exact chance; greedy answers would never vary.
+    The interval is that of the correlation over such pairs.
     """
     runs = grid.runs
     if runs.empty or not (runs["arm"] == "base").any():
         return None
     base = runs[runs["arm"] == "base"].drop_duplicates(["base", "modality"])
-    p = base["base_p"].to_numpy(float)
-    again = base["p"].to_numpy(float) - np.array([np.mean(one) for one in base["base_test_p"]])
     if base["modality"].nunique() < LEAST_GROUPS:
         return None
-    rng, drawn = np.random.default_rng(seed), []
-    for _ in range(DRAWS):
-        chosen = rng.integers(len(p), size=len(p))
-        drawn.append(_rank(p[chosen], again[chosen]))
-    return Estimate(_rank(p, again), *interval(np.array(drawn)), len(p))
+    p, rng = base["base_p"].to_numpy(float), np.random.default_rng(seed)
+    ranks = np.zeros(DRAWS)
+    chances = [np.asarray(one, float) for one in base["base_test_p"]]
+    for draw in range(DRAWS):
+        twice = [(rng.random((2, len(one))) < one).mean(1) for one in chances]
+        ranks[draw] = _rank(p, np.array([after - before for before, after in twice]))
+    return Estimate(float(ranks.mean()), *interval(ranks), len(p))
 
 
 def hump_figure(runs: pd.DataFrame, rivals: pd.DataFrame | None = None) -> BookFigure:
