@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 from transformers import TrainerCallback
@@ -63,7 +64,7 @@ class SFT:
 
     def steps(self, n_items: int) -> int:
         """Return the optimiser steps for a number of labelled items."""
-        return self.passes * -(-n_items // self.batch_size)
+        return max(1, -(-n_items * self.passes // self.batch_size))
 
 
 @dataclass(frozen=True)
@@ -115,10 +116,10 @@ def make(
         rl, sft: settings; an arm of both runs SFT first.
         labelled: items of SFT.
         coin_rates: of the arm "coin": the rewarded share of the arm that it is a control of.
-        callbacks: of the RL trainer, for example to look at the model on the way; several processes
-            (`scale.launch`) call none.
+        callbacks: of the RL trainer, for example to look at the model on the way; not with
+            several processes.
         lora: RL trains low-rank adapters only.
-        scale: memory and processes of RL.
+        scale: memory and processes.
 
     Raises:
         UserError: an unknown arm, or settings that it lacks.
@@ -128,34 +129,21 @@ def make(
     if rl is None and sft is None:
         raise UserError(f"arm {arm!r} needs settings of SFT or RL")
     started = time.process_time()
-    net, processor = hub.load(init)
-    record = None
+    stages = []
     if sft is not None:
-        net, _ = sft_training.train(
-            net,
-            processor,
-            labelled,
-            steps=sft.steps(len(labelled)),
-            batch_size=min(sft.batch_size, len(labelled)),
-            learning_rate=sft.learning_rate,
-            lora=sft.lora,
-            train_vision=sft.train_vision,
-            seed=seed,
-            label=ARMS[arm],
-        )
+        options = {
+            "steps": sft.steps(len(labelled)), "batch_size": min(sft.batch_size, len(labelled)),
+            "learning_rate": sft.learning_rate, "lora": sft.lora, "train_vision": sft.train_vision,
+        }  # fmt: skip
+        stages.append(("sft", labelled, options))
     if rl is not None:
         settings = replace(rl, rewards=_rewards(arm, rl, coin_rates, seed))
-        options = {
-            "settings": settings, "seed": seed, "lora": lora, "scale": scale or Scale(),
-            "label": ARMS[arm],
-        }  # fmt: skip
-        if options["scale"].launch:
-            ref = init if sft is None else str(hub.save(net, processor, Path(out) / "start"))
-            rows = launch.train("rl", ref, items, options, Path(out))
-            net, processor, record = *hub.load(str(out)), pd.DataFrame(rows)
-        else:
-            trained = rl_training.train(net, processor, items, callbacks=callbacks, **options)
-            net, record = trained.net, trained.record
+        stages.append(("rl", items, {"settings": settings, "lora": lora}))
+    shared = {"seed": seed, "scale": scale or Scale(), "label": ARMS[arm]}
+    if shared["scale"].launch:
+        net, processor, record = _in_processes(init, stages, shared)
+    else:
+        net, processor, record = _here(init, stages, shared, callbacks)
     cpu_seconds = time.process_time() - started
     folder = hub.save(net, processor, Path(out))
     completions = rl.completions if rl else 0
@@ -164,6 +152,33 @@ def make(
         len(labelled), completions, cpu_seconds,
         {"rl": _plain(rl), "sft": _plain(sft)},
     )  # fmt: skip
+
+
+def _here(init: str, stages: list[tuple], shared: dict, callbacks: Sequence[TrainerCallback]):
+    """Train stages in this process: model, processor, and the record of RL or None."""
+    net, processor = hub.load(init)
+    record = None
+    for stage, items, options in stages:
+        if stage == "sft":
+            net, _ = sft_training.train(net, processor, items, **options, **shared)
+        else:
+            trained = rl_training.train(
+                net, processor, items, **options, **shared, callbacks=callbacks
+            )
+            net, record = trained.net, trained.record
+    return net, processor, record
+
+
+def _in_processes(init: str, stages: list[tuple], shared: dict):
+    """The same in the processes that accelerate starts, for each stage anew."""
+    record, ref = None, init
+    with TemporaryDirectory(prefix="stages-") as place:
+        for stage, items, options in stages:
+            folder = Path(place) / stage
+            log = launch.train(stage, ref, items, {**options, **shared}, folder)
+            record = pd.DataFrame(log) if stage == "rl" else record
+            ref = str(folder)
+        return *hub.load(ref, merge=not options["lora"]), record
 
 
 def _plain(settings: RL | SFT | None) -> dict | None:
