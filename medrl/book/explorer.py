@@ -1,7 +1,7 @@
 """The boundary explorer: recorded scores for a page that decides again when a threshold moves.
 
 Everything that depends on data is scored here, once, when the book is made; the page's script
-compares these numbers with the thresholds, by the rule of `measure.boundary`.
+compares these numbers with the thresholds, by the rule of `score.boundary`.
 """
 
 from __future__ import annotations

@@ -38,6 +38,10 @@ KERNEL_ENVIRONMENT = {
 BOOK_SOURCES = plan.BOOK.parents[1] / "sources.json"
 
 
+# Snakemake only says what it would do, so nothing is fetched for it.
+DRY_RUN = {"-n", "--dry-run", "--dryrun"}
+
+
 class RunFailed(Exception):
     """A cell raised something that is no mistake of the user; says which cell and where to look."""
 
@@ -153,7 +157,8 @@ def snakemake(
     with on_disk(plan.RUNS), locked(plan.RUNS / ".snakemake.lock", "a study") as held:
         mend_all(plan.RUNS / study.name, provenance.NAME)
         mark_made(study, plan.planned(study) | (grid[1] if grid else {}))
-        _provide(study, targets, grid[1] if grid else {})
+        if not DRY_RUN & set(options or []):
+            _provide(study, targets, grid[1] if grid else {})
         if "book" in targets:
             mark_book(study, edition)
         # Progress of the runs goes to stderr; what the command makes is all that stdout says.

@@ -82,9 +82,9 @@ class Vocabulary:
 
     def prompts(self, which: Ids, seen: Ids) -> Tensor:
         """Write prompts (B, 8) for modalities (B,) that show facts (B, 6)."""
-        which, symbols = torch.from_numpy(which), torch.from_numpy(seen + THINK_START)
+        symbols = torch.as_tensor(len(self.world) + seen + THINK_START)
         ask = torch.full((len(which), 1), self.ask)
-        return torch.cat([which[:, None], len(self.world) + symbols, ask], 1)
+        return torch.cat([torch.as_tensor(which)[:, None], symbols, ask], 1)
 
     def completions(self, think: Ids, report: Ids) -> Tensor:
         """Write completions (B, 15) of word numbers (B, 6) each."""

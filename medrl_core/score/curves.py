@@ -23,7 +23,7 @@ CROSSING_COLUMNS = ["scope", "name", "k", "low", "high", "share", "n_items"]
 def k_to_reach(scores: pd.DataFrame, level: float) -> pd.DataFrame:
     """Give the smallest scored K whose Pass@K reaches a level: the sampling efficiency.
 
-    Arguments: `scores` rows of `statistics.score`; `level` in (0, 1].
+    Arguments: `scores` rows of `medrl_core.score.statistics.score`; `level` in (0, 1].
     Returns: rows SCORE_COLUMNS with metric k_to@<level>, k 0 and a K as value, low and high; nan
     where no scored K reaches it. Each draw's curve rises with K, so the ends are the K at which
     the upper and the lower end of Pass@K reach the level.
@@ -58,12 +58,12 @@ def first_on_the_other_side(
 def crossings(frame_a: pd.DataFrame, frame_b: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Find the K at which Pass@K of two models changes sides, overall, a data set, and a modality.
 
-    Arguments: `frame_a`, `frame_b` as for `statistics.compare`; `seed` of the bootstrap.
+    Arguments: `frame_a`, `frame_b` as for `comparison.compare`; `seed` of the bootstrap.
     Returns: CROSSING_COLUMNS; `k` the first K at which the other model is ahead (the curves cross
     between the scored K before it and this one), nan where the curves do not cross; `low` and
     `high` the 95% interval over the draws that cross the same way, and `share` of the draws that
     do.
-    Raises: UserError as `statistics.matched`.
+    Raises: UserError as `comparison.matched`.
     """
     a, b, _ = matched(frame_a, frame_b)
     sampled = (a.n > 0) & (b.n > 0)

@@ -18,12 +18,12 @@ It needs no torch. Run its test: `pytest tests/score/test_law.py`.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -33,9 +33,11 @@ from scipy.special import ndtri
 from scipy.stats import binomtest
 
 from medrl_core.errors import UserError
+from medrl_core.files import sha256, write_text
 
 Floats = NDArray[np.float64]
 DRAWS = 200
+HELD_OUT = 200  # runs of seeds from this on are for calibration, and never fitted
 # Growth times are lognormal about their median: averages over them take these quantiles.
 _QUANTILES = ndtri((np.arange(41) + 0.5) / 41)
 _START = (np.log(500.0), 0.25, np.log(0.4))
@@ -65,7 +67,7 @@ class Law:
     b: float
     scatter: float
     draws: tuple[tuple[float, float, float], ...] = ()
-    about: dict = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def growth(self, p: ArrayLike) -> Floats:
         """Give the median of completions from the first right one to take-off."""
@@ -152,21 +154,23 @@ def _taken(parameters: Floats, p: ArrayLike, n: ArrayLike, share: ArrayLike) -> 
     return -np.expm1(-(p * share)[..., None] * left).mean(-1)
 
 
-def take_off(n: Sequence[int], acc: Sequence[float], mark: float) -> tuple[float, float]:
+def take_off(n: ArrayLike, acc: ArrayLike, mark: float) -> tuple[float, float]:
     """Find between which evaluations Acc@1 first gained more than a mark.
 
     Arguments: `n` completions at each evaluation, from 0; `acc` Acc@1 there; `mark`.
     Returns: the evaluation before and the one at which it is passed; the last one and inf where it
         never is.
     """
-    n, acc = np.asarray(n, float), np.asarray(acc, float)
-    passed = np.flatnonzero(acc - acc[0] > mark)
-    return (n[passed[0] - 1], n[passed[0]]) if len(passed) else (n[-1], np.inf)
+    at, reached = np.asarray(n, float), np.asarray(acc, float)
+    passed = np.flatnonzero(reached - reached[0] > mark)
+    if not len(passed):
+        return float(at[-1]), float("inf")
+    return float(at[passed[0] - 1]), float(at[passed[0]])
 
 
 def fit(
     runs: pd.DataFrame, *, mark: float, unit: str = "run", kl: float = 0.01,
-    draws: int | None = None, seed: int = 0, about: dict | None = None,
+    draws: int | None = None, seed: int = 0, about: dict[str, Any] | None = None,
 ) -> Law:
     """Fit the law by maximum likelihood to runs whose take-off lies between two evaluations.
 
@@ -187,18 +191,18 @@ def fit(
     columns = runs[list(RUN_COLUMNS)].to_numpy(float)
     best = _maximise(columns, np.array(_START))
     clusters = runs.cluster if "cluster" in runs else pd.Series(range(len(runs)))
-    members = [np.flatnonzero(codes) for codes in _indicators(clusters)]
-    rng, found = np.random.default_rng(seed), []
+    codes = np.asarray(pd.factorize(clusters)[0], dtype=np.int64)
+    members: list[NDArray[np.int64]] = [
+        np.flatnonzero(codes == code) for code in range(int(codes.max()) + 1)
+    ]
+    rng = np.random.default_rng(seed)
+    found: list[tuple[float, float, float]] = []
     while len(found) < (DRAWS if draws is None else draws):
-        drawn = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+        picked: list[int] = rng.integers(len(members), size=len(members)).tolist()
+        drawn = np.concatenate([members[i] for i in picked])
         if np.isfinite(columns[drawn, 3]).sum() >= 2:
-            found.append(tuple(_natural(_maximise(columns[drawn], best))))
+            found.append(_natural(_maximise(columns[drawn], best)))
     return Law(mark, unit, kl, *_natural(best), tuple(found), about or {})
-
-
-def _indicators(clusters: pd.Series) -> list[NDArray[np.bool_]]:
-    codes = pd.factorize(clusters)[0]
-    return [codes == code for code in range(codes.max() + 1)]
 
 
 def _natural(free: Floats) -> tuple[float, float, float]:
@@ -209,17 +213,20 @@ def _maximise(columns: Floats, start: Floats) -> Floats:
     """Maximise the likelihood over log a, b and log scatter."""
     p, share, low, high = columns.T
     ended = np.isinf(high)
+    watched = high.copy()
+    watched[ended] = low[ended]
 
     def loss(free: Floats) -> float:
         if abs(free[2]) > 5:
             return 1e12
         parameters = np.array(_natural(free))
         by_low = _taken(parameters, p, low, share)
-        by_high = np.where(ended, 1.0, _taken(parameters, p, np.where(ended, low, high), share))
+        by_high = np.where(ended, 1.0, _taken(parameters, p, watched, share))
         return -float(np.log(np.maximum(by_high - by_low, _LEAST)).sum())
 
     # The likelihood has kinks where N = G, so no gradient is used.
-    return minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-4}).x
+    found = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-4})
+    return np.asarray(found.x, dtype=float)
 
 
 def calibration(
@@ -233,7 +240,7 @@ def calibration(
     Arguments: `runs` as for `fit`; `budgets` in completions; `bins` edges of the predicted chance.
     Returns: one row a bin that is not empty: predicted (mean), observed, rows, runs, low, high.
     """
-    parts = []
+    parts: list[pd.DataFrame] = []
     for budget in budgets:
         watched = runs[(runs.low >= budget) | np.isfinite(runs.high)]
         parts.append(
@@ -247,12 +254,17 @@ def calibration(
         )
     table = pd.concat(parts, ignore_index=True)
     table["bin"] = pd.cut(table.predicted, bins, include_lowest=True)
-    rows = []
-    for _, part in table.groupby("bin", observed=True):
-        n, observed = part.run.nunique(), part.observed.mean()
+    rows: list[tuple[float, ...]] = []
+    for part in _parts(table, ["bin"]):
+        n, observed = part.run.nunique(), float(part.observed.mean())
         ends = binomtest(round(observed * n), n).proportion_ci(method="wilson")
         rows.append((part.predicted.mean(), observed, len(part), n, ends.low, ends.high))
     return pd.DataFrame(rows, columns=["predicted", "observed", "rows", "runs", "low", "high"])
+
+
+def _parts(table: pd.DataFrame, by: list[str]) -> list[pd.DataFrame]:
+    """Split a table by columns, in the order of their values."""
+    return [cast(pd.DataFrame, part) for _, part in table.groupby(by, observed=True)]  # pyright: ignore
 
 
 def expected_to_meet(runs: pd.DataFrame) -> float:
@@ -263,14 +275,14 @@ def expected_to_meet(runs: pd.DataFrame) -> float:
     return float(-np.expm1(-runs.p * runs.share * runs.completions).sum())
 
 
-def save_laws(laws: Sequence[Law], path: str | os.PathLike, source: dict) -> None:
+def save_laws(laws: Sequence[Law], path: str | os.PathLike[str], source: dict[str, Any]) -> None:
     """Write laws and where they come from as JSON."""
     text = json.dumps({"source": source, "laws": [asdict(law) for law in laws]}, indent=1)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    write_text(Path(path), text + "\n")
 
 
 def load_law(
-    path: str | os.PathLike, *, mark: float, unit: str = "run", kl: float = 0.01
+    path: str | os.PathLike[str], *, mark: float, unit: str = "run", kl: float = 0.01
 ) -> Law:
     """Load a fitted law.
 
@@ -284,29 +296,31 @@ def load_law(
         raise UserError(f"{path} is not a file of laws; fit it again ({error})") from error
     for law in laws:
         if (law.mark, law.unit, law.kl) == (mark, unit, kl):
-            return Law(**{**vars(law), "draws": tuple(map(tuple, law.draws))})
+            return replace(law, draws=tuple((a, b, scatter) for a, b, scatter in law.draws))
     known = "; ".join(f"{law.unit}, mark {law.mark}, KL {law.kl}" for law in laws)
     raise UserError(f"{path} has no law of {unit}, mark {mark}, KL {kl}; it has: {known}")
 
 
 def main() -> None:
     """Fit the laws to recorded runs of the twin and write them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("runs", type=Path, help="law.parquet of a grid")
     parser.add_argument("--out", type=Path, default=Path("data/law.json"))
     asked = parser.parse_args()
-    table = pd.read_parquet(asked.runs)
-    laws = []
-    for (unit, mark, kl), part in table.groupby(["unit", "mark", "kl"]):
+    recorded = pd.read_parquet(asked.runs)
+    table: pd.DataFrame = recorded.loc[recorded.seed < HELD_OUT]
+    laws: list[Law] = []
+    for part in _parts(table, ["unit", "mark", "kl"]):
+        unit, mark, kl = str(part.unit.iloc[0]), float(part.mark.iloc[0]), float(part.kl.iloc[0])
         about = {
             "runs": len(part), "took_off": int(np.isfinite(part.high).sum()),
             "met": int(part["first"].notna().sum()), "expected_to_meet": expected_to_meet(part),
             "trainings": part.cluster.nunique(), "seeds": sorted(part.seed.unique().tolist()),
             "bases": sorted(part.base.unique().tolist()),
+            "commits": sorted(part.commit.unique().tolist()),
         }  # fmt: skip
         laws.append(fit(part, mark=mark, unit=unit, kl=kl, about=about))
-    digest = hashlib.sha256(asked.runs.read_bytes()).hexdigest()
-    save_laws(laws, asked.out, {"file": asked.runs.as_posix(), "sha256": digest})
+    save_laws(laws, asked.out, {"file": asked.runs.as_posix(), "sha256": sha256(asked.runs)})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
     found.numbers()     # one row for a table: acc, p, pass@16, commonest, words, information ...
 
 p is the chance that one sampled answer is right. Where the right report can be forced, it is exact
-(`exact_support`); elsewhere it is c / n of the samples, and chances under about 3 / n are not seen.
+(`medrl_core.score.exact_support`); elsewhere it is c / n of the samples, and chances under about
+3 / n are not seen.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Numbers of support, out of per-item chances and of what was said: for the twin and for pixels.
 
     >>> pass_curve([0.0, 0.01, 0.5], ks=(1, 16))  # mean Pass@K of three items
-    array([0.17      , 0.38285...])
+    array([0.17      , 0.38284232])
     >>> ledger(before=[0.0, 0.1, 0.2], after=[0.3, 0.0, 0.2], cutoff=1 / 16).lost
     1
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,8 +57,8 @@ def frequency_floor(gold: ArrayLike, ks: Iterable[int] = KS) -> Floats:
     Arguments: `gold` (B,) or (B, S) right answers.
     Returns: one value a K.
     """
-    _, place, counts = np.unique(_rows(gold), return_inverse=True, return_counts=True)
-    return pass_curve(counts[place] / len(place), ks)
+    found = np.unique_all(_rows(gold))
+    return pass_curve(found.counts[found.inverse_indices] / len(found.inverse_indices), ks)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def ledgers(
         whose "losses" and "gains" are those of measuring; `ks`: cut-offs 1 / K.
     Returns: one row a K: k; kept, lost, new, out; lost_null, new_null.
     """
-    rows = []
+    rows: list[dict[str, int]] = []
     for k in ks:
         found, null = ledger(before, after, 1 / k), ledger(before, again, 1 / k)
         rows.append({"k": k, **vars(found), "lost_null": null.lost, "new_null": null.new})
@@ -170,8 +171,8 @@ def majority_right(answers: ArrayLike, right: ArrayLike) -> Floats:
     right = np.asarray(right, dtype=float)
     chances = np.empty(len(right))
     for item, (said, good) in enumerate(zip(np.asarray(answers), right, strict=True)):
-        _, first, counts = np.unique(_rows(said), return_index=True, return_counts=True)
-        chances[item] = good[first[counts == counts.max()]].mean()
+        found = np.unique_all(_rows(said))
+        chances[item] = good[found.indices[found.counts == found.counts.max()]].mean()
     return chances
 
 
@@ -203,7 +204,7 @@ def _chances(p: ArrayLike) -> Floats:
     return p
 
 
-def _rows(answers: ArrayLike) -> NDArray:
+def _rows(answers: ArrayLike) -> NDArray[Any]:
     """Turn each row (N, S) into one value (N,) that is equal for equal rows."""
     answers = np.asarray(answers)
     if answers.ndim == 1:

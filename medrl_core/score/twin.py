@@ -154,15 +154,16 @@ def exact_p(
         net, asked.prompts, thinks, generator=generator, temperature=temperature,
         length=REPORT.start,
     )  # fmt: skip
-    report = torch.from_numpy(asked.report).repeat_interleave(thinks, 0) + words.word
+    report = torch.as_tensor(asked.report).repeat_interleave(thinks, 0) + words.word
     full = torch.cat([begun, report, torch.full((len(begun), 1), words.end)], 1)
     # Equal thinks of an item are read once; most are equal.
     item = torch.arange(len(asked)).repeat_interleave(thinks)
-    unlike, place = torch.unique(torch.cat([item[:, None], full], 1), dim=0, return_inverse=True)
-    full = unlike[:, 1:]
-    logprobs = net.logprobs(asked.prompts[unlike[:, 0]], full, temperature)[:, REPORT.start :]
+    numbered = torch.cat([item[:, None], full], 1).numpy()
+    unlike, place = np.unique(numbered, axis=0, return_inverse=True)
+    of_item, full = torch.as_tensor(unlike[:, 0]), torch.as_tensor(unlike[:, 1:])
+    logprobs = net.logprobs(asked.prompts[of_item], full, temperature)[:, REPORT.start :]
     chance = logprobs.sum(1).double().exp() * words.read(full)[0]
-    return chance[place].view(-1, thinks).mean(1).numpy()
+    return chance.numpy()[place].reshape(-1, thinks).mean(1)
 
 
 @torch.no_grad()
@@ -190,7 +191,9 @@ def enumerated_p(net: Twin, asked: Questions) -> tuple[Floats, Floats]:
     Returns: (B,) the sum; and (B,) the chance of these thinks. A right answer after any other text
         adds at most what that lacks to 1.
     """
-    thinks, sums, masses = think_ids(FACTS), [], []
+    thinks = think_ids(FACTS)
+    sums: list[float] = []
+    masses: list[float] = []
     for item in range(len(asked)):
         report = np.broadcast_to(asked.report[item], thinks.shape).copy()
         completions = net.vocabulary.completions(thinks, report)
@@ -270,7 +273,7 @@ def best_temperature(net: Twin, modality: str, *, k: int = 16) -> float:
     return TEMPERATURES[int(np.argmax(reached))]
 
 
-def rivals(net: Twin, asked: Questions, *, seed: int = 0, copies: int = 256) -> dict[str, Floats]:
+def rivals(net: Twin, asked: Questions, *, seed: int = 0, copies: int = 128) -> dict[str, Floats]:
     """Give each item's chance of a right answer by what an untrained twin can do instead.
 
     Returns: "best temperature" (chosen on validation items), "majority" of 16 samples, and
@@ -283,5 +286,5 @@ def rivals(net: Twin, asked: Questions, *, seed: int = 0, copies: int = 256) -> 
             net, asked, seed=seed, temperature=best_temperature(net, asked.modality)
         ),
         "majority": majority_right(drawn.report[:, :16], drawn.right[:, :16]),
-        "power": power_right(whole, drawn.logprob, drawn.right),
+        "power": power_right(whole, np.asarray(drawn.logprob), drawn.right),
     }

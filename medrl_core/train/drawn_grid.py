@@ -121,8 +121,9 @@ class Bench:
         started = time.process_time()
         net, _ = sft.train(
             net, self.processor, items, steps=steps, batch_size=min(BATCH, len(items)),
-            learning_rate=RATE, schedule="constant", train_vision=self.cell.train_vision,
-            seed=self.cell.seed, label=self.cell.arm,
+            learning_rate=RATE, schedule="constant",
+            train_vision=self.cell.train_vision, seed=self.cell.seed,
+            label=self.cell.arm,
         )  # fmt: skip
         shown = passes * len(items)
         seconds = time.process_time() - started

@@ -235,15 +235,18 @@ def train(
     scale = scale or Scale()
     width = widen(model, lora)
     set_seed(seed)  # of the first weights of an adapter
-    fewer_calls(model)
+    if schedule == "constant":
+        fewer_calls(model)
     tower = getattr(getattr(model, "model", model), "visual", None)
     frozen = not train_vision and tower is not None
     if frozen:
         tower.requires_grad_(False)
     dataset = to_dataset(items, targets(items, seed))
     once: dict = {}
-    # A checkpoint is named by the rows of the data set and by what TRL has counted: as they are.
-    if is_few_pixels(items) and not validation and checkpoints is None:
+    # The recipe of the drawn world. A checkpoint is named by the rows of the data set and by what
+    # TRL has counted, so it needs both as they are.
+    quick = schedule == "constant" and checkpoints is None and not validation
+    if quick and is_few_pixels(items):
         collator = DataCollatorForVisionLanguageModeling(
             processor=processor, max_length=None, completion_only_loss=True
         )

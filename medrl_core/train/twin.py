@@ -28,7 +28,7 @@ from medrl_core.models.twin import REPORT, Twin, Vocabulary, sample
 from medrl_core.score.twin import Answers, Questions, ask, questions, read_answers
 from medrl_core.train.care import Care, answer_likelihood, consistency_bonus, group_advantages
 from medrl_core.train.passk import passk_rewards
-from medrl_core.train.twin_trace import TOKENS, Cost, Record, Trace
+from medrl_core.train.twin_trace import TOKENS, Cost, Record, Trace, Watch
 
 
 # How an objective weighs the tokens of a batch in the loss; `mask` (N, T) is 1 on tokens.
@@ -127,6 +127,7 @@ def train_rl(
     coin: Sequence[float] | None = None,
     look_every: int = 512,
     enough: float | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Twin, Trace]:
     """Train a twin on its own sampled completions.
 
@@ -139,6 +140,7 @@ def train_rl(
             arm that it controls; the last one goes on.
         look_every: completions between evaluations of the test items.
         enough: stop after three evaluations in a row with this Acc@1; None: never.
+        watch: gives more columns of an evaluation, from the completions so far and the twin.
 
     Returns: the trained twin and its trace.
     Raises: UserError: unknown modality, or a coin that does not go with the reward.
@@ -151,8 +153,8 @@ def train_rl(
     net, reference = copy.deepcopy(start), copy.deepcopy(start)  # the reference is that of CARE
     optimiser = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate, fused=True)
     advantages_of, weights_of = OBJECTIVES[recipe.objective]
-    record = Record(questions(words, modality, "test"), words.world[modality].n_facts)
-    seen, moved = [record.look(0, net)], False
+    record = Record(questions(words, modality, "test"), words.world[modality].n_facts, watch)
+    seen, moved, n = [record.look(0, net)], False, 0
 
     for step in range(recipe.completions // recipe.batch):
         # Sample: a group of completions for each prompt.
@@ -195,7 +197,7 @@ def train_rl(
             loss.backward()
             optimiser.step()
             numbers["gradient"] = torch.nn.utils.get_total_norm(
-                [weight.grad for weight in net.parameters()]
+                [one.grad for one in net.parameters() if one.grad is not None]
             ).item()
             numbers["entropy"] = -(logprobs.sum() / mask.sum()).item()
         if (step + 1) % recipe.care.ema_every == 0:
@@ -204,8 +206,8 @@ def train_rl(
         n = (step + 1) * recipe.batch
         record.step(n, asked, found, rewards, **numbers)
         if n % look_every < recipe.batch or n == recipe.completions:
-            seen.append(record.look(n, net))
-            if enough is not None and min(seen[-3:]) >= enough:
+            seen.append(record.look(n, net, moved=moved))
+            if enough is not None and len(seen) > 2 and min(seen[-3:]) >= enough:
                 break
     cost = Cost(
         completions=n, gold=n // recipe.group, token_equivalents=5 / 3 * TOKENS * n,
@@ -240,7 +242,7 @@ def _rewards(
     """(B, K) rewards, 0 or 1."""
     if kind == "format":
         return found.well.astype(float)
-    if kind == "coin":
+    if kind == "coin" and chance is not None:
         return (rng.random(found.well.shape) < chance).astype(float)
     return (found.well & (found.report == gold[:, None]).all(-1)).astype(float)
 

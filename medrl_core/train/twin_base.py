@@ -10,17 +10,18 @@ Run its test: `pytest tests/train/test_twin_training.py`.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from medrl_core.data.drawn.captions import draw_captions, intended_p
-from medrl_core.data.drawn.modalities import WORLDS
+from medrl_core.data.drawn.modalities import WORLDS, World
 from medrl_core.data.drawn.world import TRAIN
 from medrl_core.models.twin import Twin, Vocabulary, load, save
 from medrl_core.score.twin import exact_p, greedy, questions
@@ -56,8 +57,41 @@ def pretrain(
         line is printed, 0 for none.
     Returns: the twin, and the loss of every step in nats a token.
     """
-    recipe, world = recipe or Recipe(), words.world
-    net, rng = Twin(words, seed=seed), np.random.default_rng(seed)
+    recipe, rng = recipe or Recipe(), np.random.default_rng(seed)
+    net = Twin(words, seed=seed)
+    losses = _read_captions(net, recipe, rng, log_every=log_every)
+    return net.eval(), losses
+
+
+def redial(
+    base: Twin, modality: str, follows: tuple[float, float, float], *, seed: int,
+    recipe: Recipe | None = None,
+) -> Twin:
+    """Turn the dials of one modality of a base: it reads on, with other q, half of it of this one.
+
+    Arguments: `base`, not changed; `modality`; `follows`: its new q of each rule; `seed` of the
+        captions; `recipe` of the reading.
+    Returns: a twin whose vocabulary's world has the new dials. Measure its p: after so short a
+        reading it comes close to the dials, not as close as in a base.
+    """
+    recipe = recipe or Recipe(steps=300, batch=128, learning_rate=1e-3, warm_up=30)
+    world = base.vocabulary.world
+    turned = replace(world[modality], follows=follows)
+    table = tuple(turned if one.name == modality else one for one in world.modalities)
+    net = copy.deepcopy(base)
+    net.vocabulary = Vocabulary(World(world.name, table))
+    _read_captions(
+        net.train(), recipe, np.random.default_rng(seed), often=world.number(modality)
+    )
+    return net.eval()
+
+
+def _read_captions(
+    net: Twin, recipe: Recipe, rng: np.random.Generator, *, often: int | None = None,
+    log_every: int = 0,
+) -> list[float]:
+    """Train on captions of all modalities equally often, or half of the one that is `often`."""
+    words, world = net.vocabulary, net.vocabulary.world
     optimiser = torch.optim.AdamW(
         net.parameters(), betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
     )
@@ -65,6 +99,8 @@ def pretrain(
     for step in range(recipe.steps):
         optimiser.param_groups[0]["lr"] = recipe.rate(step)
         which = rng.integers(len(world), size=recipe.batch)
+        if often is not None:
+            which[: recipe.batch // 2] = often
         facts = TRAIN[rng.integers(len(TRAIN), size=recipe.batch)]
         drawn = draw_captions(world, which, facts, rng)
         completions = torch.where(
@@ -80,7 +116,7 @@ def pretrain(
         losses.append(loss.item())
         if log_every and (step + 1) % log_every == 0:
             print(f"step {step + 1} of {recipe.steps}: loss {losses[-1]:.4f}", flush=True)
-    return net.eval(), losses
+    return losses
 
 
 def dial(net: Twin) -> dict[str, dict[str, float]]:
@@ -102,7 +138,7 @@ def dial(net: Twin) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Train one base and write it with its card."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--world", choices=WORLDS, default="rules")
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--out", type=Path, default=Path("data/twin-base"))

@@ -26,14 +26,18 @@ import torch
 from medrl_core.errors import UserError
 from medrl_core.models.twin import Twin, load
 from medrl_core.score.law import take_off
-from medrl_core.score.twin import divergence, exact_p, measure, questions, rivals
+from medrl_core.score.support import pass_curve
+from medrl_core.score.twin import divergence, exact_p, greedy, measure, questions, rivals
 from medrl_core.train.care import Care
 from medrl_core.train.twin import Rl, Sft, train_rejection, train_rl, train_sft
-from medrl_core.train.twin_cells import GRIDS, Cell, cells
+from medrl_core.train.twin_cells import GRIDS, SEEDS, Cell, cells
 from medrl_core.train.twin_trace import Cost, Trace
 
 BASES = Path(__file__).parents[2] / "data" / "twin-base"
 MARKS = (0.2, 0.6)  # gains in Acc@1: a first gain, which constant words reach, and the rule learnt
+PASS = {f"pass@{k}": k for k in (16, 256, 1024)}
+# What tells runs apart, repeated in the rows of every table.
+KEYS = ("grid", "world", "base", "modality", "arm", "objective", "kl", "labels", "seed", "commit")
 LEARNT = 0.5  # share of a fact's test items that are right
 
 
@@ -44,38 +48,57 @@ def rl_of(cell: Cell, **changes) -> Rl:
     return Rl(**{**own, "care": Care(bonus=cell.bonus), **changes})
 
 
+def stream_of(cell: Cell) -> int:
+    """Give the seed of a cell's random stream: training seed and base, so that bases differ.
+
+    Arms of one base, modality and training seed share a stream: they see the same items.
+    """
+    return 1000 * cell.base + cell.seed
+
+
 Outcome = tuple[Twin, Cost, Trace | None]
 
 
 def _rl(start: Twin, cell: Cell) -> Outcome:
+    asked = questions(start.vocabulary, cell.modality, "test")
+
+    def watch(n: int, net: Twin) -> dict[str, float]:
+        """Add p and Pass@K at the start, and at 512 completions and their doubles."""
+        if n not in (0, *(512 * 2**i for i in range(9))):
+            return {}
+        p = exact_p(net, asked, thinks=4, seed=cell.seed)
+        passed = dict(zip(PASS, pass_curve(p, ks=PASS.values()), strict=True))
+        return {"p": float(p.mean()), **passed}
+
     net, trace = train_rl(
-        start, cell.modality, rl_of(cell), seed=cell.seed, look_every=256, enough=cell.enough
-    )
+        start, cell.modality, rl_of(cell), seed=stream_of(cell), look_every=256, enough=cell.enough,
+        watch=watch,
+    )  # fmt: skip
     return net, trace.cost, trace
 
 
 def _coin(start: Twin, cell: Cell) -> Outcome:
-    _, true = train_rl(start, cell.modality, rl_of(cell), seed=cell.seed)
+    _, true = train_rl(start, cell.modality, rl_of(cell), seed=stream_of(cell))
     net, trace = train_rl(
-        start, cell.modality, rl_of(cell, reward="coin"), seed=cell.seed,
+        start, cell.modality, rl_of(cell, reward="coin"), seed=stream_of(cell),
         coin=true.steps.reward.tolist(),
     )  # fmt: skip
     return net, trace.cost, trace
 
 
 def _format(start: Twin, cell: Cell) -> Outcome:
-    net, trace = train_rl(start, cell.modality, rl_of(cell, reward="format"), seed=cell.seed)
+    net, trace = train_rl(start, cell.modality, rl_of(cell, reward="format"), seed=stream_of(cell))
     return net, trace.cost, trace
 
 
 def _sft(start: Twin, cell: Cell) -> Outcome:
     recipe = Sft(labels=cell.labels, mixed=cell.mixed)
-    return *train_sft(start, cell.first or cell.modality, recipe, seed=cell.seed), None
+    return *train_sft(start, cell.first or cell.modality, recipe, seed=stream_of(cell)), None
 
 
 def _shuffled(start: Twin, cell: Cell) -> Outcome:
     recipe = Sft(labels=cell.labels, shuffled=True)
-    return *train_sft(start, cell.modality, recipe, seed=cell.seed), None
+    return *train_sft(start, cell.modality, recipe, seed=stream_of(cell)), None
 
 
 def _sft_rl(start: Twin, cell: Cell) -> Outcome:
@@ -86,14 +109,14 @@ def _sft_rl(start: Twin, cell: Cell) -> Outcome:
 
 def _rejection(start: Twin, cell: Cell) -> Outcome:
     net, cost = train_rejection(
-        start, cell.modality, completions=cell.completions, group=cell.group, seed=cell.seed
+        start, cell.modality, completions=cell.completions, group=cell.group, seed=stream_of(cell)
     )
     return net, cost, None
 
 
 def _curriculum(start: Twin, cell: Cell) -> Outcome:
     third = rl_of(cell, completions=cell.completions // 3 // 64 * 64)
-    bridged, before = train_rl(start, cell.first, third, seed=cell.seed)
+    bridged, before = train_rl(start, cell.first, third, seed=stream_of(cell))
     rest = cell.completions - third.completions
     net, cost, trace = _rl(bridged, replace(cell, completions=rest))
     return net, before.cost + cost, trace
@@ -107,14 +130,15 @@ ARMS = {
     "base": _base,
     "rl": _rl,
     "sft": _sft,
-    "sft then rl": _sft_rl,
-    "rejection": _rejection,
-    "curriculum": _curriculum,
+    "sft_rl": _sft_rl,
+    "rft": _rejection,
+    "care": _rl,
     "coin": _coin,
     "format": _format,
-    "wrong labels": _rl,
-    "shuffled labels": _shuffled,
-    "rate 0": _rl,
+    "wrong": _rl,
+    "shuffled": _shuffled,
+    "rate0": _rl,
+    "curriculum": _curriculum,
 }
 
 
@@ -149,6 +173,7 @@ def run_cell(cell: Cell) -> dict:
     """
     start = _start(cell.world, cell.base)
     asked = questions(start.vocabulary, cell.modality, "test")
+    validation = questions(start.vocabulary, cell.modality, "validation")
     before = _before(cell.world, cell.base, cell.modality)
     net, cost, trace = ARMS[cell.arm](start, cell)
     after = measure(net, asked, seed=cell.seed)
@@ -156,13 +181,14 @@ def run_cell(cell: Cell) -> dict:
         **asdict(cell), **{f"cost_{name}": value for name, value in vars(cost).items()},
         "base_p": before["p"], "base_test_p": _short(before["test"]),
         **vars(after), "p": float(after.p.mean()), "test_p": _short(after.p),
+        **dict(zip(PASS, pass_curve(after.p, ks=PASS.values()), strict=True)),
+        "acc_validation": float(greedy(net, validation).right.mean()),
         "divergence": divergence(net, start, asked, seed=cell.seed),
         "first_right": trace and trace.first_right, "commit": _commit(), "torch": torch.__version__,
     }  # fmt: skip
-    if cell.arm == "base":
-        row |= {
-            f"{name} p": _short(p) for name, p in rivals(net, asked, seed=cell.seed).items()
-        }
+    if cell.arm == "base" and cell.seed == SEEDS[0]:
+        untrained = rivals(net, asked, seed=cell.seed)
+        row |= {f"{name.replace(' ', '_')}_p": _short(p) for name, p in untrained.items()}
     return {
         "run": row,
         "looks": [] if trace is None else _looks(trace).to_dict("records"),
@@ -180,7 +206,8 @@ def _looks(trace: Trace) -> pd.DataFrame:
     steps = trace.steps.copy()
     steps["look"] = np.searchsorted(trace.looks.n, steps.n)
     means = steps.groupby("look").mean().drop(columns="n").add_prefix("step_")
-    return trace.looks[["n", "acc", "well", "thought", "words"]].join(means)
+    facts = [name for name in trace.looks.columns.astype(str) if name.startswith("acc_")]
+    return trace.looks.drop(columns=facts).join(means)
 
 
 def _facts(trace: Trace, base_p: list[float]) -> list[dict]:
@@ -214,7 +241,10 @@ def run(names: list[str], work: Path, part: tuple[int, int]) -> None:
     work.mkdir(parents=True, exist_ok=True)
     todo = [cell for name in names for cell in cells(name)][part[0] :: part[1]]
     done = {one["key"] for one in _finished(work)}
-    with (work / f"{'-'.join(names)}-{part[0]}-of-{part[1]}.jsonl").open("a") as file:
+    path = work / f"{'-'.join(names)}-{part[0]}-of-{part[1]}.jsonl"
+    cut = path.exists() and not path.read_bytes().endswith(b"\n")
+    with path.open("a") as file:
+        file.write("\n" if cut else "")
         for number, cell in enumerate(todo, start=1):
             if cell.key in done:
                 continue
@@ -232,7 +262,7 @@ def _finished(work: Path) -> list[dict]:
     """Read finished cells; a line that a kill cut short is left out, and its cell runs again."""
     rows = []
     for path in sorted(work.glob("*.jsonl")):
-        for line in path.read_text().splitlines():
+        for line in filter(None, path.read_text().splitlines()):
             try:
                 rows.append(json.loads(line))
             except json.JSONDecodeError:
@@ -252,13 +282,17 @@ def collect(work: Path, out: Path) -> dict[str, pd.DataFrame]:
     finished = [found[key] for key in sorted(found)]
     tables = {"runs": pd.DataFrame([{"run": i, **one["run"]} for i, one in enumerate(finished)])}
     for name in ("looks", "facts", "transfer"):
-        rows = [{"run": i, **row} for i, one in enumerate(finished) for row in one[name]]
+        rows = [
+            {"run": i, **{key: one["run"][key] for key in KEYS}, **row}
+            for i, one in enumerate(finished) for row in one[name]
+        ]  # fmt: skip
         tables[name] = pd.DataFrame(rows)
     tables["law"] = law_runs(tables["runs"], tables["looks"], tables["facts"])
     out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        for column in table.select_dtypes("float64"):
-            table[column] = table[column].astype("float32")
+        for column in table.columns.astype(str):
+            if column.endswith("_p") and table[column].dtype == object:  # one number an item
+                table[column] = table[column].map(np.float32, na_action="ignore")
         table.to_parquet(out / f"{name}.parquet", index=False, compression="zstd")
     return tables
 
@@ -269,12 +303,12 @@ def law_runs(runs: pd.DataFrame, looks: pd.DataFrame, facts: pd.DataFrame) -> pd
     Returns: one row a run and mark, or a fact of a book, with the columns of
         `medrl_core.score.law.fit`, unit, mark, seed, base, kl, completions, first and cluster.
     """
-    plain = runs[runs.grid.isin(["law", "facts"])].set_index("run")
+    plain = runs[runs.grid.isin(["law", "law without KL", "facts"])].set_index("run")
     rows = []
     for run, one in plain.iterrows():
         shared = {
-            "cluster": run, "world": one.world, "base": one.base, "modality": one.modality,
-            "seed": one.seed, "kl": one.kl,
+            "run": run, "cluster": run, "world": one.world, "base": one.base,
+            "modality": one.modality, "seed": one.seed, "kl": one.kl, "commit": one.commit,
         }  # fmt: skip
         if one.world == "books":
             for fact in facts[facts.run == run].itertuples():
@@ -288,6 +322,8 @@ def law_runs(runs: pd.DataFrame, looks: pd.DataFrame, facts: pd.DataFrame) -> pd
             continue
         seen = looks[looks.run == run]
         for mark in MARKS:
+            if seen.acc.iloc[0] > 0.95 - mark:  # no room for such a gain
+                continue
             low, high = take_off(seen.n, seen.acc, mark)
             rows.append(
                 {
@@ -301,7 +337,7 @@ def law_runs(runs: pd.DataFrame, looks: pd.DataFrame, facts: pd.DataFrame) -> pd
 
 def main() -> None:
     """Run a part of a grid, or collect what is finished."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     doing = parser.add_subparsers(dest="doing", required=True)
     running = doing.add_parser("run", help="train what is not finished")
     running.add_argument("grids", nargs="+", choices=GRIDS)

@@ -5,13 +5,14 @@
     >>> trace.steps.columns.tolist()
     ['n', 'reward', 'right', 'well', 'signal', 'entropy', 'kl', 'gradient']
     >>> trace.looks.columns.tolist()  # and acc_0, acc_1, ... where there are several facts
-    ['n', 'acc', 'well', 'thought', 'words']
+    ['n', 'hits', 'acc', 'well', 'thought', 'words']
 
 Run its test: `pytest tests/train/test_twin_training.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from medrl_core.score.support import distinct_words
 from medrl_core.score.twin import Answers, Questions, greedy
 
 TOKENS = PROMPT + COMPLETION
+Watch = Callable[[int, Twin], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,10 @@ class Trace:
         steps: one row a step: n (completions sampled by its end), mean reward, right and well
             (shares of the completions), signal (share of groups whose rewards differ), entropy and
             kl from the start (nats a token), gradient (norm).
-        looks: one row an evaluation of greedy answers to the test items: n, acc, well, thought
-            (share of right reasonings), words (fewest distinct words that a ruled slot says), and
-            with several facts the accuracy on each, acc_0, acc_1, ...
+        looks: one row an evaluation of greedy answers to the test items: n, hits (right
+            completions so far), acc, well, thought (share of right reasonings), words (fewest
+            distinct words that a ruled slot says), with several facts the accuracy on each, acc_0,
+            acc_1, ..., and what was watched.
         first_right: number of the first right completion, from 1; None if there was none.
         first_by_fact: the same for each fact.
         hits_by_fact: right completions of each fact.
@@ -78,11 +81,12 @@ class Trace:
 class Record:
     """Collects the rows of a trace while a training runs.
 
-    Arguments: `test` items that are looked at; `n_facts` of the modality.
+    Arguments: `test` items that are looked at; `n_facts` of the modality; `watch` gives more
+    columns of a look, from the completions so far and the twin.
     """
 
-    def __init__(self, test: Questions, n_facts: int):
-        self._test, self._n_facts = test, n_facts
+    def __init__(self, test: Questions, n_facts: int, watch: Watch | None = None):
+        self._test, self._n_facts, self._watch = test, n_facts, watch
         self._steps: list[dict] = []
         self._looks: list[dict] = []
         self._first: list[int | None] = [None] * n_facts
@@ -105,19 +109,29 @@ class Record:
             }
         )  # fmt: skip
 
-    def look(self, n: int, net: Twin) -> float:
-        """Evaluate greedy answers to the test items; returns Acc@1."""
+    def look(self, n: int, net: Twin, *, moved: bool = True) -> float:
+        """Evaluate greedy answers to the test items; returns Acc@1.
+
+        Arguments: `n` completions so far; `net`; `moved`: False says that the weights are those of
+            the look before, whose row then stands.
+        """
+        if not moved:
+            self._looks.append({**self._looks[-1], "n": n, "hits": int(self._hits.sum())})
+            return float(self._looks[-1]["acc"])
         found = greedy(net, self._test)
         well, right = found.well[:, 0], found.right[:, 0]
         said = found.report[well, 0][:, RULED_SLOTS]
         row = {
-            "n": n, "acc": right.mean(), "well": well.mean(), "thought": found.thought.mean(),
+            "n": n, "hits": int(self._hits.sum()), "acc": right.mean(), "well": well.mean(),
+            "thought": found.thought.mean(),
             "words": int(distinct_words(said).min()) if len(said) else 0,
         }  # fmt: skip
         if self._n_facts > 1:
             for fact in range(self._n_facts):
                 of_fact = right[self._test.fact == fact]
                 row[f"acc_{fact}"] = of_fact.mean() if len(of_fact) else np.nan
+        if self._watch is not None:
+            row |= self._watch(n, net)
         self._looks.append(row)
         return float(row["acc"])
 

@@ -37,7 +37,9 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     paper = "notebooks/studies/paper.yaml"  # whose recipe the page on cost estimates
     (tmp_path / paper).symlink_to(ROOT / paper)
     (tmp_path / "data").mkdir()
-    for name in ("claims.yaml", *MEASURED, "published.yaml", "recorded.yaml"):
+    for name in (
+        "claims.yaml", *MEASURED, "published.yaml", "recorded.yaml", "drawn-base", "twin-base",
+    ):
         (tmp_path / "data" / name).symlink_to(ROOT / "data" / name)
     return tmp_path
 

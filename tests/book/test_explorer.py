@@ -20,11 +20,11 @@ from medrl_core.score.statistics import score
 
 # Each item: its greedy answer, then four samples. One set for each decision at usual thresholds.
 SETS = {
-    "low": [[0, 0, 0, 0, 0]] * 60,
-    "full": [[1, 1, 1, 1, 1]] * 60,
-    "hidden": [[0, 1, 1, 0, 1]] * 60,
+    "low": [[0, 0, 0, 0, 0]] * 12,
+    "full": [[1, 1, 1, 1, 1]] * 12,
+    "hidden": [[0, 1, 1, 0, 1]] * 12,
     "mixed": [[1, 1, 0, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]] * 3,
-    "one item": [[0, 1, 0, 0, 0]],  # almost any interval
+    "one item": [[0, 1, 0, 0, 0]],  # no interval
 }
 # Sets each combination in the form as a reader would, and reads what the page then says.
 DRIVE = """([modalities, ks, taus, deltas]) => {
@@ -111,15 +111,14 @@ def test_the_page_decides_as_the_rule_does(page: Page, folder: Path) -> None:
 def test_a_key_moves_a_threshold_and_the_decision_follows(page: Page) -> None:
     page.get_by_label("Modality").select_option("blood smear (full)")
     decision = page.locator("output[name=decision]")
-    expect(decision).to_have_text(re.compile("^stop: "))
+    # No gap in any item still leaves a gap of .11 possible, which is over the .1 that starts.
+    expect(decision).to_have_text(re.compile("^undecided: "))
     slider = page.get_by_label("delta_gap")
     slider.focus()
+    page.keyboard.press("End")
+    expect(decision).to_have_text(re.compile("^stop: "))
     page.keyboard.press("Home")
-    expect(decision).to_have_text(re.compile("^undecided: .* either side of 0"))
-    for _ in range(5):
-        page.keyboard.press("ArrowRight")
-    expect(slider).to_have_value("0.05")
-    expect(decision).to_have_text(re.compile("^stop: .* under 0.05"))
+    expect(decision).to_have_text(re.compile("^undecided: "))
     page.get_by_role("button", name="Back to the book's values").press("Enter")
     expect(slider).to_have_value("0.1")
 

@@ -15,7 +15,7 @@ def marked() -> set[tuple[str, ...]]:
     """Return group, fault and promise of each test that is marked."""
     return {
         mark.args
-        for path in (ROOT / "tests").glob("test_*.py")
+        for path in (ROOT / "tests").rglob("test_*.py")
         if "mark.fault(" in path.read_text()
         for test in vars(importlib.import_module(path.stem)).values()
         for mark in getattr(test, "pytestmark", [])

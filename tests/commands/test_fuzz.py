@@ -172,7 +172,7 @@ HOME_ROWS = {
 
 @pytest.mark.fault(
     "Fuzzed",
-    "rows as the six benchmarks are published, values changed at random",
+    "rows of the six benchmarks' homes, values changed at random",
     "a value, or one line that says what is wrong",
 )
 @pytest.mark.parametrize("benchmark", HOME_ROWS)

@@ -20,6 +20,7 @@ from medrl_core.data.prompts import (
     user_text,
 )
 from medrl_core.errors import UserError
+from medrl_core.train.targets import targets
 
 
 def toy_set(labels=(0, 0, 0, 0, 0, 0, 1, 1, 2), classes=("red", "green", "blue"), **fields):
@@ -216,7 +217,7 @@ def test_the_prompt_hash_sees_text_and_pixels_alone():
 
 def test_the_data_set_holds_what_the_trainers_need():
     items = [*tiny.items("open", 2), replace(tiny.plain_item(n_images=2), synonyms={"pup": "dog"})]
-    rows = list(to_dataset(items, with_targets=True, seed=0))
+    rows = list(to_dataset(items, targets(items, 0)))
     assert [row["prompt"] for row in rows] == [
         [{"role": "user", "content": user_text(item)}] for item in items
     ]

@@ -115,7 +115,9 @@ def test_equal_seeds_give_equal_numbers_and_batches_do_not_matter(base, items):
     assert np.array_equal(first.after, again.after)
     alone = report_support(*base, items[2:3], thinks=8, seed=3)
     assert alone.after[0] == pytest.approx(first.after[2], rel=1e-3)
-    assert not np.array_equal(first.after, report_support(*base, items, thinks=8, seed=4).after)
+    # At temperature 1 nearly all reasonings of this base are the right one, whatever the seed.
+    warm = [report_support(*base, items, thinks=8, seed=k, temperature=3.0).after for k in (3, 4)]
+    assert not np.array_equal(*warm)
 
 
 @pytest.mark.parametrize(

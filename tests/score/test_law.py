@@ -185,7 +185,7 @@ def test_laws_are_saved_and_found_again(tmp_path):
 
 def test_the_command_fits_each_kind_of_recorded_run(tmp_path, monkeypatch):
     runs = simulated(seed=6).assign(
-        unit="run", mark=0.2, kl=0.01, seed=100, base=11, completions=16384,
+        unit="run", mark=0.2, kl=0.01, seed=100, base=11, completions=16384, commit="c",
         first=lambda t: np.where(np.isinf(t.high), np.nan, 1.0), cluster=lambda t: t.index,
     )  # fmt: skip
     source, out = tmp_path / "law.parquet", tmp_path / "law.json"
