@@ -228,7 +228,11 @@ def _headline(scores: pd.DataFrame, items: pd.DataFrame, ks: list[int]) -> str:
     if greedy is not None:
         right = f"The greedy answer is right for {_said(greedy)} of the items"
     if not ks:
-        return f"{right} ({len(items)} items)." if right else "There is nothing to score."
+        floor = value(scores, "acc_guess_floor", 1)
+        above = ""
+        if floor is not None:
+            above = f", where guessing reaches {tables.number(floor.value)}"
+        return f"{right} ({len(items)} items){above}." if right else "There is nothing to score."
     k = ks[-1]
     pass_k = value(scores, "pass@k", k)
     if k == 1:

@@ -13,6 +13,8 @@ from medrl_core.report import tables
 METRICS: dict[str, tuple[str, tables.Unit]] = {
     "acc@1": ("Acc@1", "percent"),
     "pass@k": ("Pass@{k}", "percent"),
+    "acc_guess_floor": ("uniform floor@1", "percent"),
+    "acc_label_floor": ("label floor@1", "percent"),
     "guess_floor@k": ("uniform floor@{k}", "percent"),
     "label_floor@k": ("label floor@{k}", "percent"),
     "excess_support@k": ("excess support@{k}", "number"),
@@ -118,7 +120,8 @@ def score_table(report: dict[str, Any]) -> dict[str, dict[str, str]]:
         elif metric == "pass@k":
             shown = k in (1, most)
         else:
-            shown = metric in ("acc@1", "majority_vote") or (k == most and k > 1)
+            alone = ("acc@1", "acc_guess_floor", "acc_label_floor", "majority_vote")
+            shown = metric in alone or (k == most and k > 1)
         if not shown:
             continue
         title, unit = METRICS[metric]

@@ -260,6 +260,27 @@ def compare(
 
 @app.command()
 @one_line
+def export(
+    log: Annotated[Path, typer.Argument(help="log of any known tool, or folder", metavar="LOG")],
+    to: Annotated[str, typer.Option(help="inspect, eee (Every Eval Ever), hf or lm-eval")],
+    out: Annotated[Path, typer.Option(help="folder of the files; made if missing")],
+    format: Format = None,
+    trust: Trust = None,
+    scorer: Scorer = None,
+    gold: Gold = None,
+    licence: Annotated[
+        str | None, typer.Option("--license", help="of a data set's card, by its name on the hub")
+    ] = None,
+) -> None:
+    """Write the answers of a log, with their verdicts, as another tool would."""
+    from medrl.commands import export as writers
+
+    how = {"format": format, "trust": trust, "scorer": scorer, "gold": gold}
+    print(*writers.export(log, to, out, licence, **how), sep="\n")
+
+
+@app.command()
+@one_line
 def probe(
     model: Annotated[str, typer.Option(help="folder, hub id, pixels, pca:64, resnet18 ...")],
     data: Annotated[str, typer.Option(help="image set, e.g. phantom-blood or breastmnist")],

@@ -48,7 +48,7 @@ _NEEDED = [
     "finish_reason",
 ]  # fmt: skip
 
-_FLOORS = ("guess_floor@k", "label_floor@k")
+_FLOORS = ("guess_floor@k", "label_floor@k", "acc_guess_floor", "acc_label_floor")
 # One answer moves by itself where it is held against several.
 _OF_GREEDY = ("acc@1", "pass@1", "greedy_format_failure", "greedy_truncated")
 
@@ -252,22 +252,32 @@ def _label_floors(items: pd.DataFrame, ks: Sequence[int]) -> NDArray[np.float64]
     return found
 
 
+def _floors(
+    items: pd.DataFrame, ks: Sequence[int]
+) -> list[dict[str, NDArray[np.float64]]]:
+    """The floors of each K that are known for every item: guess (uniform) and label."""
+    labels = _label_floors(items, ks)
+    found = []
+    for at, k in enumerate(ks):
+        floors = {"guess": uniform_floor(items, k)}
+        if labels is not None:
+            floors["label"] = labels[:, at]
+        found.append({name: of for name, of in floors.items() if not np.isnan(of).any()})
+    return found
+
+
 def _sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[Row]:
     items = items[items.n > 0]
     n, c = items.n.to_numpy(), items.c.to_numpy()
-    labels = _label_floors(items, ks) if len(items) else None
+    floors = _floors(items, ks) if len(items) else []
     values: Values = {}
     derived: Derived = {}
     for at, k in enumerate(ks):
         values["pass@k", k] = pass_at_k(n, c, k)
-        floors = {"guess": uniform_floor(items, k)}
-        if labels is not None:
-            floors["label"] = labels[:, at]
-        for name, floor in floors.items():
-            if not np.isnan(floor).any():
-                values[f"{name}_floor@k", k] = floor
-                excess = "excess_support@k" if name == "guess" else "label_excess@k"
-                derived[excess, k] = (excess_support, ("pass@k", k), (f"{name}_floor@k", k))
+        for name, floor in (floors[at] if floors else {}).items():
+            values[f"{name}_floor@k", k] = floor
+            excess = "excess_support@k" if name == "guess" else "label_excess@k"
+            derived[excess, k] = (excess_support, ("pass@k", k), (f"{name}_floor@k", k))
     for tau in TAUS:
         values[f"cover@{tau:g}", 0] = (c >= tau * n - LEVEL_TOLERANCE * n).astype(float)
     for name in ("majority_vote", "distinct_answers", "answer_entropy", "no_answer",
@@ -277,12 +287,15 @@ def _sampled(items: pd.DataFrame, ks: Sequence[int], seed: int) -> list[Row]:
 
 
 def _greedy(items: pd.DataFrame, seed: int) -> list[Row]:
+    sampled = bool((items.n > 0).any())
     items = items[items.greedy.notna()]
     values: Values = {
         ("acc@1", 1): items.greedy.to_numpy(),
         ("greedy_format_failure", 0): items.greedy_format_failure.to_numpy(),
         ("greedy_truncated", 0): items.greedy_truncated.to_numpy(),
     }
+    if not sampled and len(items):  # what one guess reaches, where no K of samples says it
+        values |= {(f"acc_{name}_floor", 1): of for name, of in _floors(items, [1])[0].items()}
     return estimates(items, values, {}, list(values), seed)
 
 
@@ -341,7 +354,8 @@ def score(frame: pd.DataFrame, ks: Sequence[int] | None = None, seed: int = 0) -
     Pass@1, where no item has a greedy answer), efficiency@k (Acc@1 / Pass@K). Without (k is 0):
     cover@<tau>, majority_vote, distinct_answers, answer_entropy (bits), no_answer, format_failure
     (no answer tag with one answer in it), truncated, greedy_format_failure, greedy_truncated, and
-    in scope dataset recall:<gold>. acc@1 (k is 1) comes from greedy completions.
+    in scope dataset recall:<gold>. acc@1 (k is 1) comes from greedy completions; where there are no
+    others, acc_guess_floor and acc_label_floor are its floors.
     Raises: UserError as `per_item`, or when a K exceeds an item's samples.
     """
     items = per_item(frame)

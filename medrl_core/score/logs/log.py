@@ -145,6 +145,7 @@ class Answers:
         item_id, question = _storable(item_id) or "", _storable(question) or ""
         options = tuple(_storable(str(option).strip()) or "" for option in options or ()) or None
         usable, answers = accepted_answers(gold, options, gold_is)
+        pictures = tuple(map(_storable, images))
         if not usable:
             self.unusable_golds.append(item_id)
         self._items[item_id] = {
@@ -156,8 +157,8 @@ class Answers:
             "n_options": len(options) if options else n_options,
             "gold": tuple(map(_storable, answers)),
             "gold_rule": gold_rule,
-            "images": tuple(map(_storable, images)),
-            "image_id": _storable(image_id) or "|".join(map(_storable, images)) or f"item {item_id}",  # noqa: E501
+            "images": pictures,
+            "image_id": _storable(image_id) or "|".join(pictures) or f"item {item_id}",
             "asked": asked,
         }
 

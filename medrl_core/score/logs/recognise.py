@@ -167,14 +167,19 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _refuse_copies(logs: list[Log]) -> None:
-    """Refuse logs whose every completion is the same: they are one run, twice."""
+    """Refuse logs whose every completion is the same: they are one run, twice.
+
+    Two tasks on one data set may choose the same options throughout; sampled texts do not repeat.
+    """
     seen: dict[str, Log] = {}
     for log in logs if len(logs) > 1 else []:
         rows = log.completions[["item_id", "step", "sample_index", "text", "answer", "stored"]]
         told = pd.util.hash_pandas_object(rows.astype(str), index=False).to_numpy().tobytes()
         told += pd.util.hash_pandas_object(log.items.question, index=False).to_numpy().tobytes()
         key = hashlib.sha256(told + log.model.encode("utf-8", "replace")).hexdigest()
-        if key in seen and seen[key].source != log.source:
+        sampled = log.completions.text.notna().all() and not log.completions.greedy.all()
+        same = key in seen and (sampled or seen[key].dataset == log.dataset)
+        if same and seen[key].source != log.source:
             raise UserError(
                 f"{log.source} is a copy of {seen[key].source} (every answer is the same): "
                 "name one of them"

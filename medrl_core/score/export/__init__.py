@@ -1,0 +1,1 @@
+"""Answers with their verdicts written as other tools write them, one module a format."""
