@@ -91,8 +91,12 @@ def base_of(folder: Path) -> str:
 
 
 def write_sums(folder: Path) -> None:
-    """Write SHA256SUMS of all files of a model's folder; cards for people, *.md, are left out."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix != ".md")
+    """Write SHA256SUMS of all files of a model's folder but itself; cards, *.md, are left out."""
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix != ".md" and path.name != SUMS
+    )
     lines = [f"{file_hash(path)}  {path.name}\n" for path in files]
     (folder / SUMS).write_text("".join(lines))
 

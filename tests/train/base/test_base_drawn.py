@@ -17,9 +17,10 @@ from medrl_core.train.base import drawn
 
 ROOT = Path(__file__).resolve().parents[3]
 BASES = sorted(path.name for path in (ROOT / "data").glob("drawn-base*"))
-# Measured over intended p where habit alone is missing: within a factor of two down to 1e-4, of
-# four below, where a base has met a handful of captions that follow all rules.
-FACTOR, FACTOR_RARE, RARE = 2.0, 4.0, 1e-4
+# Measured over intended p where habit alone is missing: within a factor of two where captions
+# follow each rule at least one time in twenty, of three where they do one time in a hundred (some
+# seventy captions of a modality).
+FACTOR, FACTOR_RARE, RARE = 2.0, 3.0, 0.05
 
 
 @pytest.fixture(scope="module", params=BASES)
@@ -51,7 +52,7 @@ def test_p_is_as_the_dials_intend(base, name):
     assert np.log(found.forced.mean() / row["forced"]) == pytest.approx(0, abs=np.log(1.5))
     if set(modality.causes) <= {"habit"}:
         p = intended_p(modality)
-        factor = FACTOR if p > RARE else FACTOR_RARE
+        factor = FACTOR if min(modality.follows) >= RARE else FACTOR_RARE
         assert 1 / factor < row["measured"] / p < factor
         assert 1 / factor < found.forced.mean() * (1 - BARE) / p < factor
     if modality.cause == "words" and modality.said == 0:
@@ -73,7 +74,7 @@ def test_bases_of_two_seeds_agree_on_the_dial():
     )
     for one, other in zip(first, second, strict=True):
         modality = RULES_WORLD[one["modality"]]
-        if modality.causes == ("habit",) and intended_p(modality) > RARE:
+        if modality.causes == ("habit",) and min(modality.follows) >= RARE:
             assert 1 / FACTOR < one["measured"] / other["measured"] < FACTOR
 
 
