@@ -73,7 +73,9 @@ def test_findings_have_the_pixels_of_their_kind():
         return int(finding(kind, radius, 16, 16).sum())
 
     assert count(1, 2) == 25 and count(1, 4) == 81  # a block
-    assert count(3, 3) == 13 and count(5, 3) == 7  # a star of two strokes, a band of one
+    # A star is two strokes, a band one: a pixel wide where small, three where medium, five beyond.
+    assert [count(3, radius) for radius in (2, 3, 5)] == [9, 2 * 21 - 9, 2 * 55 - 25]
+    assert [count(5, radius) for radius in (2, 3, 5)] == [5, 21, 55]
     assert count(2, 2) == 1 + 1 + 3 + 3 + 5  # a wedge widens downwards
     ring, disc = finding(4, 3, 16, 16), finding(0, 3, 16, 16)
     assert ring[16, 16] == 0 and disc[16, 16] == 1 and np.all(ring <= disc)
