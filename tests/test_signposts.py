@@ -47,7 +47,7 @@ TARGET = re.compile(r"(?:`|^)make ([a-z][a-z-]*)", re.M)
 # Pages and sections of other places, which a reader of the clone does not have.
 ELSEWHERE = re.compile(r"\bdesign(?:\.md)?,? section", re.I)
 # Written by commands, not committed; papers and other projects have such names too.
-MADE = re.compile(r"^data/(records/|law\.json|strips-base)|^notebooks/\.ipynb_checkpoints")
+MADE = re.compile(r"^data/(records/|law\.json|strips-base|answers\.parquet)|^notebooks/\.ipynb_checkpoints")
 
 
 @cache
