@@ -27,7 +27,7 @@ from medrl_core.report.experiment import Experiment
 from medrl_core.report.figures import GREY, heat
 from medrl_core.report.grids import Grid, cube, trainings
 from medrl_core.report.growth import axes, legend, percent, plain_logs
-from medrl_core.report.palette import ARM_COLOUR, UNTRAINED
+from medrl_core.report.palette import ARM_COLOUR, ARM_MARKER, CONTROLS, UNTRAINED
 from medrl_core.score.intervals import Estimate, interval, rate_draws
 from medrl_core.train.arms import ARMS, SFT
 from medrl_core.train.rl import RL
@@ -240,9 +240,12 @@ def kl_title(table: pd.DataFrame) -> str:
     return f"Known groups of the opposite rule change by {', '.join(said)}"
 
 
-def on_itself(grid: Grid) -> pd.DataFrame:
-    """Give recorded RL of 4,096 completions on each modality, in `grids.COLUMNS`."""
-    found = trainings(grid, ["rl"], ["law"])
+def on_itself(grid: Grid, arms: Sequence[str] = ("rl",)) -> pd.DataFrame:
+    """Give recorded RL of 4,096 completions on each modality, in `grids.COLUMNS`.
+
+    Arguments: `grid`; `arms`: RL, and the controls that are to be there too.
+    """
+    found = trainings(grid, arms, ["law", "controls"])
     return found[(found["n"] <= 4096) & np.isclose(found["kl"].astype(float), 0.01)]
 
 
@@ -331,13 +334,15 @@ def hump_figure(runs: pd.DataFrame, rivals: pd.DataFrame | None = None) -> BookF
     with mpl.rc_context(style()):
         fig, (ax,) = axes(4.0)
         for source, size in (("recorded", 16), ("live", 44)):
-            here = runs[runs["source"] == source]
-            if len(here):
+            for arm, here in runs[runs["source"] == source].groupby("arm", sort=False):
+                face = "none" if arm in CONTROLS else ARM_COLOUR[arm]
                 ax.scatter(
-                    here["base_p"], here["gain"], s=size, color=ARM_COLOUR["rl"],
-                    alpha=0.5 if source == "recorded" else 0.9, label=f"RL ({source})",
+                    here["base_p"], here["gain"], s=size, marker=ARM_MARKER[arm],
+                    edgecolors=ARM_COLOUR[arm], facecolors=face,
+                    alpha=0.5 if source == "recorded" else 0.9, label=f"{ARMS[arm]} ({source})",
                 )  # fmt: skip
-        mean = runs.groupby("group")[["base_p", "gain", "acc0"]].mean().sort_values("base_p")
+        true = runs[runs["arm"] == "rl"]
+        mean = true.groupby("group")[["base_p", "gain", "acc0"]].mean().sort_values("base_p")
         ax.plot(mean["base_p"], mean["gain"], color=ARM_COLOUR["rl"], linewidth=1, alpha=0.6)
         ax.plot(
             mean["base_p"], 1 - mean["acc0"], "_", color=GREY, markersize=10,
@@ -361,7 +366,7 @@ def hump_title(runs: pd.DataFrame) -> str:
     edges = (("under", 0, MIDDLE[0]), ("", *MIDDLE), ("over", MIDDLE[1], 1))
     said = []
     for word, low, high in edges:
-        part = runs[(runs["base_p"] > low) & (runs["base_p"] <= high)]
+        part = runs[(runs["arm"] == "rl") & (runs["base_p"] > low) & (runs["base_p"] <= high)]
         if len(part):
             where = f"p {word} {MIDDLE[0] if word == 'under' else MIDDLE[1]:g}"
             where = where if word else f"p from {MIDDLE[0]:g} to {MIDDLE[1]:g}"

@@ -65,7 +65,7 @@ def on_itself(gains: dict[float, float]) -> pd.DataFrame:
         [
             {
                 "base": 11, "group": f"group {p}", "seed": seed, "base_p": p, "acc0": 0.0,
-                "acc": gain, "gain": gain, "n_items": 128, "source": "live",
+                "acc": gain, "gain": gain, "n_items": 128, "source": "live", "arm": "rl",
             }
             for p, gain in gains.items() for seed in (100, 101)
         ]
