@@ -257,7 +257,7 @@ def _floors(
 ) -> list[dict[str, NDArray[np.float64]]]:
     """The floors of each K that are known for every item: guess (uniform) and label."""
     labels = _label_floors(items, ks)
-    found = []
+    found: list[dict[str, NDArray[np.float64]]] = []
     for at, k in enumerate(ks):
         floors = {"guess": uniform_floor(items, k)}
         if labels is not None:
