@@ -68,7 +68,7 @@ def repeated_cache(model, tokenizer, inputs, copies: int, decoding: Decoding, un
     cache.batch_repeat_interleave(copies)
     if getattr(backbone, "rope_deltas", None) is not None:
         backbone.rope_deltas = backbone.rope_deltas.repeat_interleave(copies, dim=0)
-    eos_ids = sampling._eos_ids(model, tokenizer)
+    eos_ids = sampling.eos_ids(model, tokenizer)
     chooser = sampling._Chooser(
         decoding, length, torch.as_tensor(uniforms), torch.as_tensor(greedy), torch.tensor(eos_ids)
     )

@@ -10,7 +10,8 @@ from medrl_core.sample.rollouts import RolloutStore, read
 from medrl_core.sample.sampling import Decoding
 from medrl_core.score.evaluate import evaluate
 from medrl_core.score.statistics import score
-from medrl_core.train import grpo, sft
+from medrl_core.train import rl, sft
+from medrl_core.train.rl import RL
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +25,14 @@ def scores(tmp_path_factory):
         model, processor = hub.load(str(folder))
         if stage == "sft":
             model, _ = sft.train(
-                model, processor, items, steps=250, batch_size=8, learning_rate=1e-2
+                model, processor, items, steps=250, batch_size=8, learning_rate=3e-3
             )
         if stage == "rl":
-            model, _ = grpo.train(
-                model, processor, items, steps=4, num_generations=4, completions_per_step=32,
-                learning_rate=1e-4,
+            settings = RL(
+                completions=128, group=4, per_step=32, learning_rate=1e-4, max_new_tokens=40,
+                rewards=("accuracy", "format"),
             )
+            model = rl.train(model, processor, items, settings).net
         folder = hub.save(model, processor, root / stage)
         model, processor = hub.load(str(folder))
         frame = evaluate(

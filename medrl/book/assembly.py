@@ -15,7 +15,7 @@ import nbformat
 import pandas as pd
 import yaml
 
-from medrl.book import catalogue, citing, dials, explorer, origin, samples, scale, scoreboard
+from medrl.book import catalogue, citing, origin, samples, scale, scoreboard
 from medrl.book.chapter import Chapter
 from medrl.labs import editions
 from medrl.studies import clone, manifest, parameters, plan
@@ -57,8 +57,6 @@ def assemble(
             _add_notebook(chapter, notebook, partial / "runs")
         _add_scoreboard(chapter, partial / "files")
         scale.write(Path("data"), partial / "files")
-        dials.write(partial / "files")
-        explorer.write(chapter, partial / "extra/explore")
         samples.write(chapter, partial / "extra/rollouts")
         _publish(partial / "files", partial / "extra/files")
         found = catalogue.collect(chapter, citing.read()["title"])

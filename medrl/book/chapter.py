@@ -11,14 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from medrl.book import citing, dials, listed, origin, samples, scale, scoreboard, status
+from medrl.book import citing, listed, origin, samples, scale, scoreboard, status
 from medrl.studies import agreement, manifest, parameters
 from medrl_core.errors import UserError
-from medrl_core.report import myst, results
+from medrl_core.report import myst, results, tables
 from medrl_core.report.tables import Unit
 
 # Studies that are recorded: too long for the making of the book.
-RECORDED = ("micro-seeds", "medmnist")
+RECORDED = ("medmnist",)
 
 
 class Chapter:
@@ -33,6 +33,8 @@ class Chapter:
         self._published = listed.published(data / "published.yaml")
         self._recorded = listed.recorded(data / "recorded.yaml")
         self._claims = scoreboard.read_claims(data / "claims.yaml")
+        self._judged: list[scoreboard.Judged] | None = None
+        self._names = list(parameters.NOTEBOOKS)
 
     def functions(self) -> dict[str, Any]:
         """Return what a chapter's template can name."""
@@ -41,7 +43,7 @@ class Chapter:
         names += ["rollout_files", "agreement", "cite"]
         plain = {"study": self.study, "badge": origin.badge}
         plain["notebooks"] = list(parameters.NOTEBOOKS)
-        return plain | scale.functions(self._data) | dials.functions(self._data) | {
+        return plain | scale.functions(self._data) | {
             name: getattr(self, name) for name in [*names, "about", "has", "verdict_list"]
         }
 
@@ -153,12 +155,14 @@ class Chapter:
         blocks = []
         for claim in self._claims:
             lines = [f"### {claim.id}. {myst.escape(claim.title)}\n\n{myst.escape(claim.claim)}"]
-            for check in [claim.decides, *claim.also]:
-                lead = "**Decides:**" if check == claim.decides else "Also shown:"
-                lines.append(f"\n{lead} {myst.escape(check.criterion)}\n")
-                for row in self._judge(claim, check):
-                    links = self._behind(row) if check == claim.decides else ""
-                    lines.append(f"- {self._said(row)}{links}")
+            lines.append(f"\n**Decides:** {myst.escape(claim.decides.criterion)}\n")
+            for row in self._rows(claim):
+                lines.append(f"- {self._said(row)}{self._behind(row)}")
+            lines.append(f"\n**Control:** {myst.escape(claim.control.criterion)}\n")
+            lines += [f"- {self._beside(row, claim.control)}" for row in self._rows(claim)]
+            for shown in claim.also:
+                lines.append(f"\nAlso shown: {myst.escape(shown.criterion)}\n")
+                lines += [f"- {self._beside(row, shown)}" for row in self._rows(claim)]
             blocks.append("\n".join(lines))
         return "\n\n".join(blocks) + "\n"
 
@@ -184,9 +188,8 @@ class Chapter:
             missing = self._not_run("all", self.study)
             return f"\n:::{{note}}\nNo claim is judged yet: {missing}\n:::\n"
         caption = (
-            "Each claim's number minus its threshold, with its 95% interval. Right of the line: "
-            "reproduced. Left: not reproduced. Across it: undecided. H6, a slope, is shown as the "
-            "gain for ten points more support."
+            "Each claim's number minus its threshold, with its 95% interval. Wholly right of the "
+            "line: reproduced, if it stays so after the correction for several claims."
         )
         studies = " ".join(map(origin.badge, dict.fromkeys(row.study for row in rows if row.entry)))
         return (
@@ -195,8 +198,19 @@ class Chapter:
         )
 
     def deciding(self) -> list[scoreboard.Judged]:
-        """Return the deciding check of each claim for each study."""
-        return [row for claim in self._claims for row in self._judge(claim, claim.decides)]
+        """Return the verdict of each claim for each study that the book shows."""
+        if self._judged is None:
+            self._judged = [
+                row
+                for study in self.studies()
+                for row in scoreboard.judge(
+                    self._claims, study, {name: self.folder(name, study) for name in self._names}
+                )
+            ]
+        return self._judged
+
+    def _rows(self, claim: scoreboard.Claim) -> list[scoreboard.Judged]:
+        return [row for row in self.deciding() if row.claim == claim]
 
     def answer(self) -> str:
         """Return the verdicts of each study counted in words."""
@@ -213,7 +227,7 @@ class Chapter:
         for claim in self._claims:
             said = "; ".join(
                 f"{myst.verdict(row.verdict)} {self._label(claim.run, row.study)}"
-                for row in self._judge(claim, claim.decides)
+                for row in self._rows(claim)
             )
             lines.append(f"- **{claim.id}** {myst.escape(claim.title)}: {said}")
         return "\n" + "\n".join(lines) + "\n"
@@ -221,7 +235,7 @@ class Chapter:
     def judged(self, claim_id: str) -> str:
         """Return one claim with its criterion and verdicts, as a box at the head of a chapter."""
         claim = next(claim for claim in self._claims if claim.id == claim_id)
-        said = "; ".join(self._said(row) for row in self._judge(claim, claim.decides))
+        said = "; ".join(self._said(row) for row in self._rows(claim))
         return (
             f"\n:::{{admonition}} Claim {claim.id}\n{myst.escape(claim.claim)}\n\n"
             f"Judged by: {myst.escape(claim.decides.criterion)}\n\n{said}\n:::\n"
@@ -285,10 +299,6 @@ class Chapter:
             if study == self.study or folder.is_dir() or not folder.parent.is_dir()
         }
 
-    def _judge(self, claim: scoreboard.Claim, check: scoreboard.Check) -> list[scoreboard.Judged]:
-        folders = self._of(claim.run)
-        return [scoreboard.judge(claim, check, study, folders[study]) for study in folders]
-
     def _part(self, notebook: str, study: str, kind: str, name: str) -> Any:
         """Return one entry of an existing results.json; a missing one is a UserError."""
         folder = self.folder(notebook, study)
@@ -323,7 +333,18 @@ class Chapter:
 
     def _said(self, row: scoreboard.Judged) -> str:
         number = f", {myst.number(row.entry)}" if row.entry else ""
+        if row.entry and row.detectable == row.detectable:
+            seen = tables.number(row.detectable, row.entry["unit"])
+            number += f" (smallest effect it could have seen: {myst.escape(seen)})"
         return f"{myst.verdict(row.verdict)}{number} {self._label(row.claim.run, row.study)}"
+
+    def _beside(self, row: scoreboard.Judged, shown: scoreboard.Shown) -> str:
+        """Return a number that is shown beside a verdict, or that it was not measured."""
+        folder = self.folder(row.claim.run, row.study)
+        entry = results.read(folder)["numbers"].get(shown.number) if folder.is_dir() else None
+        measured = entry is not None and entry["value"] is not None
+        text = myst.number(entry) if measured else "not measured"
+        return f"{text} {self._label(row.claim.run, row.study)}"
 
     def _published_group(self, group: str) -> dict[str, Any]:
         if group not in self._published:

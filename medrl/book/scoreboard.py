@@ -6,6 +6,7 @@ The picture of the README: python -m medrl.book.scoreboard micro book/_static/ma
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,63 +20,75 @@ from medrl_core.errors import UserError
 from medrl_core.files import write_bytes
 from medrl_core.report import figures, results
 from medrl_core.report.bookfigure import BookFigure
+from medrl_core.score import verdicts
 
 CLAIMS = Path("data/claims.yaml")
-# H6 is a slope; on the picture it is the gain that goes with ten points more support.
-SCALE = {"h6": 0.1}
-VERDICTS = ("reproduced", "not reproduced", "undecided", "not run", "not measured")
+NOT_RUN = "not run"
 
 
-class Check(BaseModel):
-    """One number, and the threshold that its whole interval is held against."""
+class Shown(BaseModel):
+    """One number that is shown beside a claim and decides nothing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     number: str
-    threshold: float = Field(allow_inf_nan=False)
-    direction: Literal["above", "below"]
     criterion: str
 
 
+class Decides(Shown):
+    """The number that decides a claim, and what its whole interval is held against."""
+
+    threshold: float = Field(ge=0, allow_inf_nan=False)
+    margin: float = Field(gt=0, allow_inf_nan=False)
+    direction: Literal["above", "below"]
+
+
 class Claim(BaseModel):
-    """One claim of the paper, the run that speaks to it and how it is judged."""
+    """One claim, the run that speaks to it and how it is judged."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(pattern="^H[1-9]$")
+    id: str = Field(pattern="^[HN][1-9]$")
     run: Literal[tuple(parameters.NOTEBOOKS)]  # pyright: ignore[reportInvalidTypeForm]
+    world: Literal["drawn", "twin", "strips"]
     title: str
     claim: str
     figure: str  # of the run, that shows the numbers behind the verdict
-    decides: Check
-    also: list[Check]
+    decides: Decides
+    control: Shown
+    also: list[Shown]
 
 
 class Claims(BaseModel):
-    """What data/claims.yaml holds."""
+    """What data/claims.yaml contains."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # The intervals of measure.stats are 95% intervals; another level needs other runs.
+    # Of the intervals of medrl_core.score.intervals; another level needs other runs.
     confidence: Literal[0.95]  # pyright: ignore[reportInvalidTypeForm]
+    power: Literal[0.8]  # as medrl_core.score.verdicts has it
     claims: list[Claim] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One check of one study: its verdict and the number behind it (None without one)."""
+    """One claim in one study: its verdict, the number behind it, and the smallest visible effect.
+
+    `entry` is the number of results.json (None without one), `control` that of the control.
+    """
 
     claim: Claim
-    check: Check
     study: str
     verdict: str
     entry: dict[str, Any] | None
+    control: dict[str, Any] | None
+    detectable: float
 
 
 def read_claims(path: Path = CLAIMS) -> list[Claim]:
     """Read the claims, in their order.
 
-    Raises: UserError, one line, if the file is missing or holds something else.
+    Raises: UserError, one line, if the file is missing or contains something else.
     """
     try:
         return Claims.model_validate(clone.read_yaml(path)).claims
@@ -83,43 +96,50 @@ def read_claims(path: Path = CLAIMS) -> list[Claim]:
         raise UserError(f"{path}: {refusal.first(error)}") from None
 
 
-def verdict(entry: dict[str, Any], check: Check) -> str:
-    """Judge one number of results.json: by its whole interval, never by its middle.
+def judge(claims: Sequence[Claim], study: str, folders: Mapping[str, Path]) -> list[Judged]:
+    """Judge all claims of one study together, as Holm's correction needs it.
 
-    Arguments: `entry` has value, low and high (None where there is no interval).
-    Returns: "reproduced" if the interval lies wholly on the claimed side of the threshold, "not
-    reproduced" if wholly on the other, else "undecided"; an end on the threshold decides nothing.
+    Arguments: `folders` notebook to run folder; a run that is not there is "not run".
+    Raises: UserError if a run is there but lacks the number that decides its claim.
     """
-    low, high = entry["low"], entry["high"]
-    if low is None or high is None:
-        return "undecided"
-    above, below = low > check.threshold, high < check.threshold
-    if check.direction == "below":
-        above, below = below, above
-    return "reproduced" if above else "not reproduced" if below else "undecided"
+    found = [_numbers(claim, folders[claim.run]) for claim in claims]
+    findings = [_finding(claim, numbers) for claim, numbers in zip(claims, found, strict=True)]
+    table = verdicts.judge(findings)
+    rows = []
+    for claim, numbers, row in zip(claims, found, table.itertuples(), strict=True):
+        verdict = NOT_RUN if numbers is None else row.verdict
+        numbers = numbers or {}
+        entry = numbers.get(claim.decides.number)
+        tested = entry is not None and entry["value"] is not None
+        control = numbers.get(claim.control.number)
+        rows.append(
+            Judged(claim, study, verdict, entry if tested else None, control, row.detectable)
+        )
+    return rows
 
 
-def judge(claim: Claim, check: Check, study: str, folder: Path) -> Judged:
-    """Judge one check by the run folder of a study.
-
-    Raises: UserError if the run is there but lacks the number that decides the claim. A secondary
-    number may be missing (a study without an SFT tower has no h1_sft): "not measured".
-    """
+def _numbers(claim: Claim, folder: Path) -> dict[str, dict[str, Any]] | None:
+    """Return the numbers of a run, None if it is not there."""
     if not folder.is_dir():
-        return Judged(claim, check, study, "not run", None)
-    entry = results.read(folder)["numbers"].get(check.number)
-    if entry is None and check == claim.decides:
-        raise UserError(f"{folder}/results.json has no number {check.number!r} ({claim.id})")
-    if entry is None or entry["value"] is None:
-        return Judged(claim, check, study, "not measured", None)
-    return Judged(claim, check, study, verdict(entry, check), entry)
+        return None
+    numbers = results.read(folder)["numbers"]
+    if claim.decides.number not in numbers:
+        name = claim.decides.number
+        raise UserError(f"{folder}/results.json has no number {name!r} ({claim.id})")
+    return numbers
+
+
+def _finding(claim: Claim, numbers: dict[str, dict[str, Any]] | None) -> verdicts.Finding:
+    entry = (numbers or {}).get(claim.decides.number) or {}
+    ends = (entry.get(name) for name in ("value", "low", "high"))
+    decides = claim.decides
+    return verdicts.Finding(*ends, decides.threshold, decides.margin, decides.direction == "above")
 
 
 def picture(rows: list[Judged]) -> BookFigure | None:
-    """Draw how far each deciding number is from its threshold; None if no run is there.
+    """Draw the deciding number of each claim with its interval; None if no run is there.
 
-    Arguments: `rows` of one or more studies. Numbers are put on one scale by taking the threshold
-    off and turning "below" round: right of zero is on the claimed side. The slope of H6 is scaled.
+    Arguments: `rows` of one or more studies.
     """
     table = distances(rows)
     if table.empty:
@@ -136,16 +156,20 @@ def picture(rows: list[Judged]) -> BookFigure | None:
 
 
 def distances(rows: list[Judged]) -> pd.DataFrame:
-    """Return what `picture` plots: claim, study, value, low, high, verdict."""
+    """Return what `picture` plots: claim, study, value, low, high, verdict.
+
+    Values are distances from the threshold; a claim of a fall is turned round, so that right of
+    zero is always the claimed side.
+    """
     found = []
     for row in rows:
         if row.entry is None:
             continue
-        sign = 1 if row.check.direction == "above" else -1
-        scale = sign * SCALE.get(row.check.number, 1)
+        sign = 1 if row.claim.decides.direction == "above" else -1
+        threshold = row.claim.decides.threshold
         ends = [row.entry["value"], row.entry["low"], row.entry["high"]]
         value, *interval = (
-            float("nan") if end is None else scale * (end - row.check.threshold) for end in ends
+            float("nan") if end is None else sign * end - threshold for end in ends
         )
         low, high = interval if sign == 1 else interval[::-1]
         found.append([row.claim.id, row.study, value, low, high, row.verdict])
@@ -161,12 +185,14 @@ def alt(rows: list[Judged]) -> str:
 def counts(rows: list[Judged]) -> str:
     """Count verdicts in words, e.g. "3 reproduced, 4 undecided"."""
     seen = [row.verdict for row in rows]
-    return ", ".join(f"{seen.count(name)} {name}" for name in VERDICTS if name in seen)
+    known = (*verdicts.VERDICTS, NOT_RUN)
+    return ", ".join(f"{seen.count(name)} {name}" for name in known if name in seen)
 
 
 def main(study: str, target: Path) -> None:
     """Write the scoreboard's picture of one study's runs as SVG."""
-    rows = [judge(c, c.decides, study, plan.RUNS / study / c.run) for c in read_claims()]
+    folders = {notebook: plan.RUNS / study / notebook for notebook in parameters.NOTEBOOKS}
+    rows = judge(read_claims(), study, folders)
     fig = picture(rows)
     if fig is None:
         raise UserError(f"no run of {study} that judges a claim; run: medrl study {study}")

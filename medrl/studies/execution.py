@@ -214,14 +214,8 @@ def execute(study: plan.Study, notebook: str, values: parameters.Common, folder:
             _fill(study, notebook, values, partial)
             replace(folder, partial)
             shutil.rmtree(failed_folder(folder), ignore_errors=True)
-            shutil.rmtree(checkpoint_folder(folder), ignore_errors=True)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def checkpoint_folder(folder: Path) -> Path:
-    """Return where the trainings of a run keep their state until the run is whole."""
-    return plan.RUNS / ".checkpoints" / folder.parent.name / folder.name
 
 
 def _fill(study: plan.Study, notebook: str, values: parameters.Common, partial: Path) -> None:

@@ -19,6 +19,9 @@ NOT_COUNTED = (
 )
 # Assumed: tokens of a question with its options and of the chat's frame.
 TEXT_TOKENS = 160
+PER_STEP = 64
+# Pixels of an image of a 7B model (the official run's limit).
+PIXELS = 802_816
 
 
 def lines(study: plan.Study, notebook: str, values: parameters.Common, state: str) -> list[str]:
@@ -65,17 +68,13 @@ def missing(values: parameters.Common) -> list[str]:
         found.append("a token of the model hub, needed for models behind a gate: hf auth login")
     if hub and not torch.cuda.is_available():
         found.append("a GPU: models of this size do not run on this machine")
-    wanted = {"vllm": given.get("vllm"), "deepspeed": given.get("launch") == "zero3"}
-    found += [
-        f"package {name}: pip install {name}"
-        for name, asked in wanted.items()
-        if asked and importlib.util.find_spec(name) is None
-    ]
+    if given.get("launch") == "zero3" and importlib.util.find_spec("deepspeed") is None:
+        found.append("package deepspeed, for launch=zero3: pip install deepspeed")
     return found + plan.lacking(values)
 
 
 def _models(given: dict) -> list[str]:
-    named = [given.get("model"), given.get("init"), *(given.get("towers") or {}).values()]
+    named = [given.get("model"), given.get("init")]
     return [ref for ref in dict.fromkeys(named) if ref]
 
 
@@ -99,38 +98,33 @@ def trainings(notebook: str, values: parameters.Common) -> list[tuple[str, str, 
         return []
     given = values.model_dump()
     model, config = estimate.shape(given["init"]), given.get("launch")
-    pixels = given["max_pixels"] if given.get("items") else given["size"] ** 2
     gpus = launch.processes(launch.config_file(config, check=False)) if config else 1
     on_gpu = bool(config) or torch.cuda.is_available()
+    per_step = given.get("per_step") or given.get("batch_size") or PER_STEP
     shared = {
         "model": model,
-        "prompt": round(pixels / model.patch**2) + TEXT_TOKENS,
+        "prompt": round(PIXELS / model.patch**2) + TEXT_TOKENS,
         "answer": given["max_new_tokens"],
         "gpus": gpus,
         "split": config in ("zero3", "fsdp2"),
         "lora": given.get("lora", False),
         "checkpointing": given.get("gradient_checkpointing", False),
-        "rows": given.get("rows") or given["batch_size"] // gpus,
-        "completions": given["batch_size"],
+        "rows": given.get("rows") or per_step // gpus,
+        "completions": per_step,
         "width": 2 if on_gpu else 4,
     }
-    sets, seeds = len(given["datasets"]), len(given.get("seeds", [0]))
+    groups, seeds = len(given["groups"]), len(given["seeds"])
     if notebook == "03_sft":
-        steps = max(given["n_train"]) * given["epochs"] // given["batch_size"]
+        labels = max(given["labels"])
+        steps = max(1, labels * given["passes"] // per_step)
         one = Plan(steps=steps, care=False, sampled=False, **shared)
-        times = f"{sets} data sets x {len(given['n_train'])} amounts x {seeds} seeds, fewer steps"
-        return [(f"SFT on {max(given['n_train'])} items", times, one)]
-    sampler = given.get("vllm") == "colocate"
-    if notebook == "04_rl":
-        care = given["objective"] == "care"
-        steps = given["budget"] // given["batch_size"]
-        one = Plan(steps=steps, care=care, sampler=sampler, **shared)
-        times = f"{sets} data sets x {len(given['arms'])} arms x {seeds} seeds at this budget"
-        return [(f"RL, objective {given['objective']}", times, one)]
-    steps = given["tokens"] // (given["batch_size"] * given["max_new_tokens"]) or 1
-    one = Plan(steps=steps, care="care" in given["objectives"], **shared)
-    times = f"{sets} data sets x {len(given['objectives'])} objectives x {seeds} seeds, and sweeps"
-    return [("RL, at the fewest steps of its token budget", times, one)]
+        times = f"{groups} groups x {len(given['labels'])} amounts x {seeds} seeds, fewer steps"
+        return [(f"SFT on {labels} labels", times, one)]
+    steps = given["completions"] // per_step
+    objectives = given.get("objectives") or [given["objective"]]
+    one = Plan(steps=steps, care="care" in objectives, **shared)
+    times = f"{groups} groups x {len(objectives)} objectives x {seeds} seeds, and controls"
+    return [(f"RL, {given['completions']} completions", times, one)]
 
 
 def _table(one: Plan) -> list[str]:

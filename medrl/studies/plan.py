@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,7 +23,7 @@ import medrl_core
 from medrl.studies import parameter_types, parameters
 from medrl.studies.clone import read_notebook, read_yaml
 from medrl_core import refusal
-from medrl_core.data import benchmarks, medmnist, own
+from medrl_core.data import benchmarks, groups, medmnist, own
 from medrl_core.data.rows import PINNED
 from medrl_core.errors import UserError, first_three
 from medrl_core.files import sha256
@@ -32,9 +32,6 @@ from medrl_core.models import whole
 STUDIES = Path("notebooks/studies")
 RUNS = Path(os.environ.get("MEDRL_RUNS", "runs"))  # elsewhere: a volume that pods share
 BOOK = Path("_build/html/index.html")
-# As `datasets` of a study: every MedMNIST set, or those in the folder that root or the variable
-# MEDMNIST_ROOT names.
-MEDMNIST = "medmnist"
 STUDY_PATH = re.compile(r"[\w./][\w ./-]*")
 DATA_NAME = re.compile(r"""["'](data/[\w./-]+)\\?["']""")  # in a notebook's JSON, \" for a quote
 
@@ -136,27 +133,7 @@ def resolve(
     shared = {name: value for name, value in study.defaults.items() if name in fields}
     own = study.runs.get(notebook, {})
     values = {**shared, **own, **overrides, "study": study.name}
-    if values.get("datasets") == MEDMNIST:
-        values["datasets"] = _medmnist_sets(values.get("root"), notebook)
-        values["allow"] = [name for name in values.get("allow", []) if name in values["datasets"]]
     return parameters.check(notebook, values)
-
-
-def _medmnist_sets(root: str | None, notebook: str) -> list[str]:
-    """All of MedMNIST, or what its folder holds where one is named.
-
-    ChestMNIST is multi-label, so no item has one gold answer: only data and vision take it.
-    """
-    names = [name for name in get_args(parameters.Dataset) if name.endswith("mnist")]
-    if notebook not in ("00_data", "01_vision"):
-        names.remove("chestmnist")
-    folder = root or os.environ.get("MEDMNIST_ROOT")
-    if folder is None:
-        return names
-    there = [name for name in names if any(Path(folder).glob(f"{name}*.npz"))]
-    if not there:
-        raise UserError(f"{folder} holds no MedMNIST file: check root or $MEDMNIST_ROOT")
-    return there
 
 
 # Name of a run folder to its notebook and parameters: what Snakemake may be asked to make.
@@ -286,45 +263,60 @@ def data_files(values: parameters.Common) -> dict[str, Path]:
     for place, text in _texts_at(given):
         base = Path(text)
         add(place, base, _files_below(base))
-        if place.partition(".")[0] in ("items", "sources"):
+        if place.partition(".")[0] in SOURCES:
             add(place, base, own.files(text))
         if (base / whole.ADAPTER).is_file():
             below = Path(whole.base_of(base))
             add(f"{place}, base", below, _files_below(below))
     named = values.model_dump()
-    if "datasets" in given:
-        folder = named["root"] or os.environ.get("MEDMNIST_ROOT") or "~/.medmnist"
-        root = Path(folder).expanduser()
-        suffix = "" if named["size"] == 28 else f"_{named['size']}"
-        images = (root / f"{dataset}{suffix}.npz" for dataset in named["datasets"])
-        add("root", root, (path for path in images if path.is_file()))
-    if "benchmarks" in given and (root := named["vqa_root"] or os.environ.get("VQA_ROOT")):
+    folder = named.get("root")
+    images = (medmnist.path_of(name, folder) for name in _medmnist_sets(named))
+    add("root", medmnist.folder(folder), (path for path in images if path.is_file()))
+    if _benchmarks(named) and (root := named.get("vqa_root") or os.environ.get("VQA_ROOT")):
         add("vqa_root", Path(root), _files_below(Path(root)))
     return dict(sorted(found.items()))
 
 
+# Parameters whose texts may be sources of the user's own items.
+SOURCES = ("groups", "controls_on", "train_on", "sources")
+
+
+def _groups(named: dict[str, Any]) -> list[str]:
+    """Return the groups of items that parameters name."""
+    texts = _texts_at({name: named.get(name) for name in SOURCES[:-1]})
+    return list(dict.fromkeys(text for _, text in texts))
+
+
+def _medmnist_sets(named: dict[str, Any]) -> list[str]:
+    parts = [group.split(":") for group in _groups(named)]
+    return list(dict.fromkeys(one[1] for one in parts if one[0] in ("strips", "medmnist")))
+
+
+def _benchmarks(named: dict[str, Any]) -> list[str]:
+    asked = [group.partition(":")[2] for group in _groups(named) if group.startswith("vqa:")]
+    return [*named.get("benchmarks", []), *asked]
+
+
 def lacking(values: parameters.Common) -> list[str]:
     """Return what a run would look for on this machine and not find, or refuse; [] if nothing."""
-    given, found = values.model_dump(), []
-    for place, text in _texts_at({name: given.get(name) for name in ("items", "sources")}):
+    named, found = values.model_dump(), []
+    own_items = {"groups": [one for one in _groups(named) if groups.kind(one) == "own"]}
+    for place, text in _texts_at(own_items | {"sources": named.get("sources", {})}):
         if not Path(text).exists() and not PINNED.fullmatch(text):
             found.append(f"file {text} ({place})")
-    for name in given.get("datasets", []):
-        if not name.endswith("mnist"):
-            continue
-        place = (name, given["root"], given["size"])
+    for name in _medmnist_sets(named):
         try:
-            if medmnist.path_of(*place).is_file():
-                medmnist.verify(*place, tuple(given["allow"]))
+            if medmnist.path_of(name, named["root"]).is_file():
+                medmnist.verify(name, named["root"], allow=tuple(named["allow"]))
             else:
-                found.append(f"file of {name}: medrl data fetch {name} --size {given['size']}")
+                found.append(f"file of {name}: medrl data fetch {name}")
         except UserError as error:
             found.append(str(error))
-    if "benchmarks" in given:
-        try:
-            benchmarks.places(given["benchmarks"], given["vqa_root"], given["sources"])
-        except UserError as error:
-            found.append(str(error))
+    try:
+        if asked := _benchmarks(named):
+            benchmarks.places(asked, named.get("vqa_root"), named.get("sources", {}))
+    except UserError as error:
+        found.append(str(error))
     return found
 
 
@@ -334,9 +326,8 @@ def provide(values: parameters.Common) -> None:
     Raises: UserError, in one line, before anything of the run starts.
     """
     named = values.model_dump()
-    for name in named.get("datasets", []):
-        if name.endswith("mnist"):
-            medmnist.fetch(name, named["root"], named["size"])
+    for name in _medmnist_sets(named):
+        medmnist.fetch(name, named["root"])
     if missing := lacking(values):
         raise UserError(f"before anything is made: {first_three(missing, '; ')}")
 

@@ -11,7 +11,6 @@ reading order of the clinic, with its names. Its first word says the order.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -101,20 +100,17 @@ class StripSet:
 
 
 @lru_cache(maxsize=16)
-def load(name: str, root: str | None = None, allow: tuple[str, ...] | None = None) -> StripSet:
+def load(name: str, root: str | None = None, allow: tuple[str, ...] = ()) -> StripSet:
     """Load a MedMNIST set for strips; the last ones are kept.
 
     Arguments:
         name: of the set.
         root: folder of the files; None takes $MEDMNIST_ROOT.
-        allow: names of sets whose file need not be the official one; None takes $MEDMNIST_ALLOW,
-            names with commas between.
+        allow: names of sets whose file need not be the official one.
 
     Raises:
         UserError: the set is missing, refused, or has no single label a picture.
     """
-    if allow is None:
-        allow = tuple(filter(None, os.environ.get("MEDMNIST_ALLOW", "").split(",")))
     return of_images(medmnist.load(name, root, allow=allow))
 
 
@@ -236,6 +232,7 @@ def build_items(
     n: int | None = None,
     seed: int = 0,
     root: str | None = None,
+    allow: Sequence[str] = (),
 ) -> list[Item]:
     """Ask for reports of n strips.
 
@@ -247,6 +244,7 @@ def build_items(
         seed: of classes and pictures; training strips are turned and flipped. Strips of one seed
             show the same pictures in every clinic.
         root: folder of the files, where the set is given by name.
+        allow: as in `load`.
 
     Returns:
         The items: `gold` is the report in the clinic's convention, `reading` the pictures' names.
@@ -262,7 +260,7 @@ def build_items(
     if n < 0 or seed < 0:
         raise UserError(f"{n} strips of seed {seed}: use 0 or more")
     if isinstance(images, str):
-        images = load(images, root)
+        images = load(images, root, tuple(allow))
     rng = np.random.default_rng([seed, SPLITS.index(split), *images.name.encode()])
     classes = draw_classes(n, len(images.plain), rng)
     numbers = draw_pictures(images, split, classes, rng)

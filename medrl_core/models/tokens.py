@@ -18,7 +18,7 @@ import torch
 from medrl_core.errors import UserError
 
 LAYERS = ("merger", "patch")
-POOLINGS = ("mean", "max", "class")
+POOLINGS = ("mean", "max", "class", "all")
 
 
 class NoTower(UserError):
@@ -51,7 +51,8 @@ def encoder(
         image_processor: its image processor. Tiles of one image are switched off: one view each.
         layer: "merger" (tokens the language model reads; a model without one: its last tokens) or
             "patch" (the vision tower's last tokens).
-        pooling: over the tokens of the image's patches "mean" or "max", or the token "class".
+        pooling: over the tokens of the image's patches "mean" or "max", or the token "class", or
+            "all" of them side by side, which keeps where each one is.
 
     Returns:
         A function from (B, H, W) or (B, H, W, 3) uint8, all of one size, to (B, D) float32.
@@ -76,6 +77,8 @@ def encoder(
         """(T, D) to (D,)."""
         if pooling == "class":
             return tokens[0]
+        if pooling == "all":
+            return tokens[skip:].flatten()
         return tokens[skip:].mean(0) if pooling == "mean" else tokens[skip:].amax(0)
 
     def encode_batch(images: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ small multiples; None means one. Series, rows and panels keep their order in the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ GREY = "0.35"
 
 __all__ = [
     "bars", "colours", "curves", "heat", "image_grid", "multiples", "points", "save", "style",
+    "titled",
     "training_curves",
 ]  # fmt: skip
 
@@ -61,14 +62,16 @@ def _panels(names: list, height: float, columns: int = 2) -> tuple[BookFigure, l
     return fig, axes
 
 
-def _legend(fig: BookFigure, axes: list[Axes]) -> None:
-    """One legend over all panels, each label once."""
-    entries: dict[str, Any] = {}
+def _legend(fig: BookFigure, axes: list[Axes], place: str = "upper") -> None:
+    """One legend over ("upper") or under ("lower") all panels, each label once."""
+    entries: dict[str, object] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if entries:
-        fig.legend(list(entries.values()), list(entries), loc="outside upper center", ncols=3)
+        place = f"outside {place} center"
+        columns = 3 if max(map(len, entries)) <= 22 else 2
+        fig.legend(list(entries.values()), list(entries), loc=place, ncols=columns)
 
 
 def _rows_down(ax: Axes, groups: list) -> None:
@@ -78,6 +81,19 @@ def _rows_down(ax: Axes, groups: list) -> None:
     ax.set_yticks(np.arange(1, len(groups)) - 0.5, minor=True)
     ax.grid(visible=False, axis="y")
     ax.grid(visible=True, axis="y", which="minor", linewidth=0.6)
+
+
+def titled(fig: BookFigure, finding: str) -> BookFigure:
+    """Write over a figure what it shows, in a sentence; its legend goes below."""
+    with mpl.rc_context(style()):
+        for legend in list(fig.legends):
+            legend.remove()
+            _legend(fig, fig.axes, "lower")
+            if below := fig.get_supxlabel():  # it would lie within the legend
+                fig.supxlabel("")
+                fig.axes[-1].set_xlabel(below)
+        fig.suptitle(fill(finding, 58), x=0.01, ha="left", fontsize=FONT + 1, fontweight="bold")
+    return fig
 
 
 def curves(
@@ -150,6 +166,7 @@ def points(
     floor_label: str = "guess floor",
     xlabel: str = "accuracy (%)",
     zero: bool = False,
+    palette: Mapping[str, object] | None = None,
 ) -> BookFigure:
     """A dot and its interval for each group and series, groups from top to bottom.
 
@@ -160,9 +177,10 @@ def points(
         floor_label: its name in the legend.
         xlabel: axis title with its unit.
         zero: draw a line at zero (differences).
+        palette: colour of each series; None: in their order.
     """
     groups, series = _order(table, group), _order(table, by)
-    colour = colours(series)
+    colour = palette or colours(series)
     with mpl.rc_context(style()):
         height = 1.2 + len(groups) * max(0.3, 0.17 * len(series))
         fig, (ax,) = _panels([None], height=height)

@@ -5,11 +5,13 @@ Questions on one image are not independent, so every draw takes whole images.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
 
 from medrl_core.errors import UserError
 
@@ -149,6 +151,95 @@ def bootstrap_mean(
     means = bootstrap_draws(values, clusters, prior=prior, draws=draws, seed=seed)
     value = float(values.mean())
     return Estimate(value, *interval(means[:, 0], level, value), len(values))
+
+
+def hierarchical_mean(
+    groups: Sequence[ArrayLike],
+    *,
+    draws: int = DRAWS,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate the mean over groups of items that several trainings were measured on.
+
+    Each draw takes training seeds with replacement, then items; all seeds of a group see the same
+    items, so they are crossed. Groups are not drawn: they were chosen, and each counts the same.
+
+    Arguments: `groups`, an array each: (S, N) of S training seeds and N items, or (N,) where
+    nothing was trained; with one seed the interval leaves the chance of training out. `draws`,
+    `level`, `seed` as `bootstrap_mean`.
+    Returns: Estimate of the mean of the groups' means; n is the number of items in all.
+    Raises: UserError without groups or values, or with a value that is not finite.
+    """
+    if not len(groups):
+        raise UserError("there are no groups to average; check which ones were asked")
+    rng = np.random.default_rng(seed)
+    values, drawn, n = [], np.zeros(draws), 0
+    for one in groups:
+        table = np.atleast_2d(np.asarray(one, dtype=float))
+        if table.ndim != 2 or not table.size or not np.isfinite(table).all():
+            raise UserError("a value to average is missing or infinite; check the rollouts")
+        seeds, items = table.shape
+        of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws)
+        of_items = rng.multinomial(items, np.full(items, 1 / items), draws)
+        drawn += (of_seeds @ table * of_items).sum(1) / (seeds * items)
+        values.append(table.mean())
+        n += items
+    return Estimate(float(np.mean(values)), *interval(drawn / len(values), level), n)
+
+
+def rate_draws(
+    rates: ArrayLike, n_items: int | None = None, *, draws: int = DRAWS, seed: int = 0
+) -> NDArray[np.float64]:
+    """Draw mean rates over training seeds, then items, where only rates were recorded.
+
+    Each draw takes training seeds with replacement, the same for all rates (they are crossed), and
+    for each rate of n items one from its Beta(c + 1/2, n - c + 1/2) about the rate: at 0 and at 1
+    it keeps a width, which a bootstrap of equal items would not do.
+
+    Arguments: `rates` (..., S) from 0 to 1, nan where a seed is missing; `n_items` behind each,
+    None: only seeds are drawn; `draws` D; `seed`.
+    Returns: (D, ...) means over the drawn seeds; nan where none of them is there.
+    Source: Jeffreys' interval (Brown, Cai and DasGupta 2001).
+    """
+    rates = np.asarray(rates, dtype=float)
+    if rates.ndim < 1 or not rates.size:
+        raise UserError("there are no rates to average; check which runs are there")
+    rng, seeds = np.random.default_rng(seed), rates.shape[-1]
+    weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws).astype(float)
+    there = np.isfinite(rates)
+    counts = np.einsum("...s,ds->d...", there.astype(float), weights)
+    found = np.empty((draws, *rates.shape[:-1]))
+    for one, weight in enumerate(weights):
+        values = np.where(there, rates, 0.5)
+        if n_items:
+            hits = values * n_items
+            middle = (hits + 0.5) / (n_items + 1) - values  # the prior's pull is taken back
+            drawn = rng.beta(hits + 0.5, n_items - hits + 0.5)
+            values = np.clip(drawn - middle, 0.0, 1.0)
+        found[one] = np.where(there, values, 0.0) @ weight
+    with np.errstate(invalid="ignore"):
+        return found / np.where(counts > 0, counts, np.nan)
+
+
+def share_difference(a: tuple[int, int], b: tuple[int, int], level: float = LEVEL) -> Estimate:
+    """Estimate the difference of two shares of independent runs.
+
+    Arguments: `a`, `b`: how many, out of how many; `level` of the interval.
+    Returns: Estimate of share a minus share b; n is the number of runs in all.
+    Raises: UserError where one of them has no runs.
+    Source: Newcombe 1998, method 10 (Wilson intervals put together).
+    """
+    if not a[1] or not b[1]:
+        raise UserError("a difference of shares needs runs on both sides; check which were made")
+    ends = []
+    for count, of in (a, b):
+        found = binomtest(count, of).proportion_ci(level, method="wilson")
+        ends.append((count / of, found.low, found.high))
+    (x, x_low, x_high), (y, y_low, y_high) = ends
+    low = x - y - np.hypot(x - x_low, y_high - y)
+    high = x - y + np.hypot(x_high - x, y - y_low)
+    return Estimate(x - y, float(low), float(high), a[1] + b[1])
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:

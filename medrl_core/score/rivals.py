@@ -1,88 +1,93 @@
-"""What an untrained model reaches by other ways of asking: the rivals of every training.
+"""What a base reaches without training: another temperature, a vote, a sharper distribution.
 
-    found = rivals(net, processor, items, validation, seed=100)
-    found["majority"].mean()    # chance that the commonest of 16 sampled reports is right
+    best, tried = best_temperature(net, processor, validation, [0.5, 1.0, 1.5], seed=100)
+    vote(found, k=16).mean()        # majority of 16 samples
+    sharpened(found, power=4).mean()  # one answer drawn from p^4
 
-A gain of training counts only beyond them. Chances are one number an item.
+A gain by training counts only beyond these. `pytest tests/score/test_rivals.py` runs the tests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medrl_core.data.groups import is_exact
 from medrl_core.data.items import Item
-from medrl_core.score.exact_support import report_support
-from medrl_core.score.measure import blank
-from medrl_core.score.support import majority_right, pass_curve, power_right
+from medrl_core.errors import UserError
+from medrl_core.sample.sampling import GREEDY, Decoding
+from medrl_core.score import support
+from medrl_core.score.measure import Measured, measure
 
 Floats = NDArray[np.float64]
-TEMPERATURES = (0.5, 0.7, 1.0, 1.3, 1.6, 2.0)
-MAJORITY = 16
 
 
 def best_temperature(
-    net, processor, validation: Sequence[Item], *, k: int = 16, seed: int = 0
-) -> float:
-    """Return the temperature with the highest Pass@k on validation items.
-
-    Arguments: `net`, `processor` the model; `validation` report items; `k`; `seed` of reasonings.
-    """
-    reached = []
-    for one in TEMPERATURES:
-        p = report_support(net, processor, validation, thinks=4, seed=seed, temperature=one).p
-        reached.append(pass_curve(p, ks=(k,))[0])
-    return TEMPERATURES[int(np.argmax(reached))]
-
-
-def rivals(
-    net, processor, items: Sequence[Item], validation: Sequence[Item], *, seed: int = 0,
-    copies: int = 256, max_new_tokens: int = 24,
-) -> dict[str, Floats]:  # fmt: skip
-    """Return each item's chance of a right answer by what an untrained model can do instead.
+    net, processor, items: Sequence[Item], temperatures: Sequence[float], *, k: int = 16,
+    seed: int = 0, decoding: Decoding | None = None,
+) -> tuple[float, pd.DataFrame]:  # fmt: skip
+    """Choose the temperature that gives the highest Pass@K on validation items.
 
     Arguments:
         net, processor: the model.
-        items: report items.
-        validation: items that the temperature is chosen on.
-        seed: of samples and reasonings.
-        copies: samples an item, at least `MAJORITY`.
-        max_new_tokens: of a sample.
+        items: of one group, none of them a test item.
+        temperatures: to choose from; of equals the first wins.
+        k: K; also the samples an item where p cannot be exact.
+        seed: of samples.
+        decoding: all but the temperature.
 
     Returns:
-        "best temperature": one sample at it; "majority" of 16 samples; "power": p^4 renormalised
-        over the samples (2510.14901); "blind": one sample without the picture.
+        The temperature, and one row a temperature: temperature, p, pass.
     """
-    from medrl_core.sample.sampling import Decoding, sample
-    from medrl_core.score.evaluate import rollout_rows
+    decoding, rows = decoding or Decoding(max_new_tokens=24), []
+    for temperature in temperatures:
+        at = replace(decoding, temperature=temperature)
+        n = 0 if is_exact(list(items)) else k
+        found = measure(net, processor, items, seed=seed, k=n, decoding=at)
+        rows.append((temperature, found.p.mean(), found.pass_items(k).mean()))
+    tried = pd.DataFrame(rows, columns=["temperature", "p", "pass"])
+    return float(tried.temperature[tried["pass"].argmax()]), tried
 
-    decoding = Decoding(max_new_tokens=max_new_tokens)
-    drawn = pd.DataFrame(
-        [
-            (row["item_id"], row["text"], row["parsed"] or "", row["correct"], row["logprob"])
-            for part in sample(
-                net, processor, items, k=copies, decoding=decoding, greedy=False, seed=seed
-            )
-            for row in rollout_rows(part, decoding, seed=seed, model_name="", model_hash="")
-        ],
-        columns=["item_id", "text", "parsed", "correct", "logprob"],
+
+def drawn(found: Measured, column: str, k: int | None = None) -> NDArray:
+    """Return a column of the sampled rollouts, items by samples: (B, k).
+
+    Raises:
+        UserError: fewer than k samples of an item are there.
+    """
+    rows = found.rollouts[found.rollouts.sample_index != GREEDY]
+    wide = rows.pivot(index="item_id", columns="sample_index", values=column)
+    wide = wide.reindex([item.item_id for item in found.items]).to_numpy()
+    if not wide.size or wide.shape[1] < (k or 1):
+        raise UserError(f"{k or 1} samples an item are needed, {wide.shape[1]} are there: raise k")
+    return wide[:, :k]
+
+
+def right_samples(found: Measured, k: int | None = None) -> NDArray[np.bool_]:
+    """Return which samples are right, items by samples: (B, k)."""
+    return drawn(found, "correct", k).astype(bool)
+
+
+def vote(found: Measured, k: int) -> Floats:
+    """Return each item's chance that the commonest of k sampled answers is right: (B,).
+
+    Answers that cannot be read count as one wrong answer.
+    """
+    said = drawn(found, "parsed", k)
+    said = np.where(pd.isna(said), "", said).astype(str)
+    return support.majority_right(said, right_samples(found, k))
+
+
+def sharpened(found: Measured, power: float = 4) -> Floats:
+    """Return each item's chance of a right answer under p^power, from the samples there are: (B,).
+
+    Source: sharpening without training, arXiv 2510.14901.
+    """
+    logprob = drawn(found, "logprob").astype(float)
+    return support.power_right(
+        drawn(found, "text").astype(str), logprob, right_samples(found), power
     )
-    order = [item.item_id for item in items]
-    parts = {name: part for name, part in drawn.groupby("item_id")}
-
-    def table(column: str) -> NDArray:
-        """(items, copies) of a column."""
-        return np.array([parts[one][column].tolist() for one in order])
-
-    right, said = table("correct"), table("parsed")
-    temperature = best_temperature(net, processor, validation, seed=seed)
-    found = report_support(net, processor, items, seed=seed, temperature=temperature)
-    return {
-        "best temperature": found.p,
-        "majority": majority_right(said[:, :MAJORITY], right[:, :MAJORITY]),
-        "power": power_right(table("text"), table("logprob"), right),
-        "blind": report_support(net, processor, blank(items), seed=seed).p,
-    }

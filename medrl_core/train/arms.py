@@ -1,171 +1,193 @@
-"""The arms of the study: SFT, RL, and SFT then RL, at one budget of training sequences.
+"""The arms of the experiment: their names, and one call that makes one.
 
-A sequence is one SFT target or one sampled completion, so that arms compare at equal budgets.
+    made = make("rl", "data/drawn-base", items, rl=RL(completions=4096), seed=100, out=folder)
+    made.net, made.processor, made.model_hash, made.record, made.cpu_seconds
+
+`make` loads, trains, saves and hashes. Names and the words that a reader sees are
+here and nowhere else.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
+from transformers import TrainerCallback
 
 from medrl_core.data.items import Item
 from medrl_core.errors import UserError
 from medrl_core.models import hub
-from medrl_core.train import grpo, launch, sft
-from medrl_core.train.care import Care
-from medrl_core.train.checkpoints import Checkpoints
+from medrl_core.train import launch
+from medrl_core.train import rl as rl_training
+from medrl_core.train import sft as sft_training
+from medrl_core.train.rewards import Coin
+from medrl_core.train.rl import RL
 from medrl_core.train.scale import Scale
 
-# Of the last two, RL is plain GRPO, whatever the recipe's objective: what the bonus adds is the
-# difference.
-ARMS = ("sft", "rl", "sft_rl", "rl_grpo", "sft_rl_grpo")
+# In the order of legends; the words are what a reader sees.
+ARMS = {
+    "base": "base",
+    "rl": "RL",
+    "sft": "SFT",
+    "sft_rl": "SFT, then RL",
+    "rft": "rejection fine-tuning",
+    "care": "RL with the consistency bonus",
+    "coin": "RL, coin reward",
+    "format": "RL, format reward",
+    "wrong": "RL, wrong labels",
+    "shuffled": "SFT, shuffled labels",
+    "rate0": "RL, learning rate 0",
+}
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Settings that the arms share.
+class SFT:
+    """Settings of supervised fine-tuning.
 
     Arguments:
-        budget: training sequences of an arm.
-        batch_size: sequences a step.
-        learning_rate_sft: peak learning rate of SFT.
-        learning_rate_rl: learning rate of RL.
-        objective: RL objective, a key of `medrl_core.train.grpo.OBJECTIVES`.
-        num_generations: completions an item in RL.
-        temperature: of the sampled completions.
-        max_new_tokens: longest completion.
-        sft_share: share of the budget that `sft_rl` spends on SFT.
-        care: numbers of the consistency bonus.
-        lora: train low-rank adapters instead of all weights.
-        scale: memory and processes.
+        passes: over the labelled items.
+        learning_rate: of Adam, constant.
+        batch_size: items a step.
+        lora: train low-rank adapters only.
+        train_vision: False freezes the vision tower.
     """
 
-    budget: int
-    batch_size: int = 64
-    learning_rate_sft: float = 1e-3
-    learning_rate_rl: float = 1e-4
-    objective: str = "care"
-    num_generations: int = 8
-    temperature: float = 1.0
-    max_new_tokens: int = 40
-    sft_share: float = 0.5
-    care: Care = field(default_factory=Care)
+    passes: int = 8
+    learning_rate: float = 1e-3
+    batch_size: int = 16
     lora: bool = False
-    scale: Scale = field(default_factory=Scale)
+    train_vision: bool = True
+
+    def steps(self, n_items: int) -> int:
+        """Return the optimiser steps for a number of labelled items."""
+        return max(1, -(-n_items * self.passes // self.batch_size))
 
 
-def steps(arm: str, recipe: Recipe) -> tuple[int, int]:
-    """Steps of SFT and of RL that an arm takes.
+@dataclass(frozen=True)
+class Made:
+    """A trained arm.
 
-    Raises:
-        UserError: unknown arm, or a budget of under two steps.
+    Arguments: `arm` its name; `seed` of training; `net`, `processor` the model; `folder` where it
+    lies; `model_hash` of weights and processor; `record` one row a step of RL, None without RL;
+    `labels` and `completions` that it used; `cpu_seconds` that its training took; `settings` of
+    both stages as plain values.
     """
-    total = recipe.budget // recipe.batch_size
-    if arm not in ARMS:
-        raise UserError(f"arm {arm!r} is unknown: use one of {', '.join(ARMS)}")
-    stages = arm.removesuffix("_grpo")
-    first = {"sft": total, "rl": 0, "sft_rl": round(total * recipe.sft_share)}[stages]
-    found = first, total - first
-    # The first step of a warm-up has a learning rate of zero, so one step alone trains nothing.
-    needed = {"sft": (2, 0), "rl": (0, 2), "sft_rl": (2, 2)}[stages]
-    if any(have < need for have, need in zip(found, needed, strict=True)):
-        raise UserError(
-            f"budget {recipe.budget} gives arm {arm} {found[0]} steps of SFT and {found[1]} of RL, "
-            f"{recipe.batch_size} sequences each; it needs two of each: raise budget or lower "
-            "batch_size"
-        )
-    return found
+
+    arm: str
+    seed: int
+    net: object
+    processor: object
+    folder: Path
+    model_hash: str
+    record: pd.DataFrame | None
+    labels: int
+    completions: int
+    cpu_seconds: float
+    settings: dict
 
 
-def train_arm(
+def make(
     arm: str,
     init: str,
     items: Sequence[Item],
-    recipe: Recipe,
     *,
-    seed: int = 0,
-    label: str = "",
-    checkpoints: Checkpoints | None = None,
-):
-    """Train one arm from a model reference.
+    seed: int,
+    out: Path,
+    rl: RL | None = None,
+    sft: SFT | None = None,
+    labelled: Sequence[Item] = (),
+    coin_rates: Sequence[float] = (),
+    callbacks: Sequence[TrainerCallback] = (),
+    lora: bool = False,
+    scale: Scale | None = None,
+) -> Made:
+    """Train one arm and save it as a Hugging Face folder.
 
     Arguments:
-        arm: one of `ARMS`.
-        init: folder or hub id of the model to start from.
-        items: training items.
-        recipe: budget and settings.
-        seed: of the order of items and of sampling.
-        label: what progress lines call it.
-        checkpoints: where the stages keep their state, so that they go on after a kill.
+        arm: a key of `ARMS` but "base".
+        init: model to start from.
+        items: of RL; their golds are what its reward reads.
+        seed: of training.
+        out: folder that the model is saved to.
+        rl, sft: settings; an arm of both runs SFT first.
+        labelled: items of SFT.
+        coin_rates: of the arm "coin": the rewarded share of the arm that it is a control of.
+        callbacks: of the RL trainer, for example to look at the model on the way; not with
+            several processes.
+        lora: RL trains low-rank adapters only.
+        scale: memory and processes.
 
-    Returns:
-        `(model, processor, history)`: history has one row for each logged step, with the columns
-        stage (`sft` or `rl`), step and whatever the trainer logged.
+    Raises:
+        UserError: an unknown arm, or settings that it lacks.
     """
-    n_sft, n_rl = steps(arm, recipe)
-    shared = {"lora": recipe.lora, "scale": recipe.scale, "seed": seed}
-    shared["checkpoints"] = checkpoints
-    stages = {
-        "sft": {
-            "steps": n_sft, "batch_size": recipe.batch_size,
-            "learning_rate": recipe.learning_rate_sft, "label": f"{label} (sft)", **shared,
-        },
-        "rl": {
-            "steps": n_rl, "objective": "grpo" if arm.endswith("_grpo") else recipe.objective,
-            "num_generations": recipe.num_generations, "completions_per_step": recipe.batch_size,
-            "learning_rate": recipe.learning_rate_rl, "temperature": recipe.temperature,
-            "max_new_tokens": recipe.max_new_tokens, "care": recipe.care,
-            "label": f"{label} (rl)", **shared,
-        },
-    }  # fmt: skip
-    stages = {name: options for name, options in stages.items() if options["steps"]}
-    train = _in_processes if recipe.scale.launch else _here
-    model, processor, logs = train(init, items, stages)
-    rows = [
-        {"stage": stage, "step": row["step"] + offset, **_numbers(row)}
-        for stage, offset in (("sft", 0), ("rl", n_sft))
-        for row in logs.get(stage, [])
-    ]
-    return model, processor, pd.DataFrame(rows)
+    if arm not in ARMS or arm == "base":
+        raise UserError(f"there is no arm {arm!r}: use one of {', '.join(list(ARMS)[1:])}")
+    if rl is None and sft is None:
+        raise UserError(f"arm {arm!r} needs settings of SFT or RL")
+    started = time.process_time()
+    stages = []
+    if sft is not None:
+        options = {
+            "steps": sft.steps(len(labelled)), "batch_size": min(sft.batch_size, len(labelled)),
+            "learning_rate": sft.learning_rate, "lora": sft.lora, "train_vision": sft.train_vision,
+        }  # fmt: skip
+        stages.append(("sft", labelled, options))
+    if rl is not None:
+        settings = replace(rl, rewards=_rewards(arm, rl, coin_rates, seed))
+        stages.append(("rl", items, {"settings": settings, "lora": lora}))
+    shared = {"seed": seed, "scale": scale or Scale(), "label": ARMS[arm]}
+    if shared["scale"].launch:
+        net, processor, record = _in_processes(init, stages, shared)
+    else:
+        net, processor, record = _here(init, stages, shared, callbacks)
+    cpu_seconds = time.process_time() - started
+    folder = hub.save(net, processor, Path(out))
+    completions = rl.completions if rl else 0
+    return Made(
+        arm, seed, net, processor, folder, hub.model_hash(str(folder)), record,
+        len(labelled), completions, cpu_seconds,
+        {"rl": _plain(rl), "sft": _plain(sft)},
+    )  # fmt: skip
 
 
-def _here(init: str, items: Sequence[Item], stages: dict[str, dict]):
-    """Train stages in this process; returns model, processor and the log of each stage."""
-    model, processor = hub.load(init)
-    logs = {}
-    for stage, options in stages.items():
-        train = {"sft": sft.train, "rl": grpo.train}[stage]
-        model, logs[stage] = train(model, processor, items, **options)
-    return model, processor, logs
+def _here(init: str, stages: list[tuple], shared: dict, callbacks: Sequence[TrainerCallback]):
+    """Train stages in this process: model, processor, and the record of RL or None."""
+    net, processor = hub.load(init)
+    record = None
+    for stage, items, options in stages:
+        if stage == "sft":
+            net, _ = sft_training.train(net, processor, items, **options, **shared)
+        else:
+            trained = rl_training.train(
+                net, processor, items, **options, **shared, callbacks=callbacks
+            )
+            net, record = trained.net, trained.record
+    return net, processor, record
 
 
-def _in_processes(init: str, items: Sequence[Item], stages: dict[str, dict]):
+def _in_processes(init: str, stages: list[tuple], shared: dict):
     """The same in the processes that accelerate starts, for each stage anew."""
-    logs = {}
+    record, ref = None, init
     with TemporaryDirectory(prefix="stages-") as place:
-        for stage, options in stages.items():
+        for stage, items, options in stages:
             folder = Path(place) / stage
-            logs[stage] = launch.train(stage, init, items, options, folder)
-            init = str(folder)
-        return *hub.load(init, merge=not options["lora"]), logs
+            log = launch.train(stage, ref, items, {**options, **shared}, folder)
+            record = pd.DataFrame(log) if stage == "rl" else record
+            ref = str(folder)
+        return *hub.load(ref, merge=not options["lora"]), record
 
 
-def _numbers(row: dict) -> dict[str, float]:
-    """The logged numbers that figures show, under short names; times are left out."""
-    names = {
-        "loss": "loss",
-        "reward": "reward",
-        "rewards/accuracy_reward/mean": "accuracy_reward",
-        "passk/accuracy": "accuracy_reward",  # there the reward above is the groups' Pass@K
-        "rewards/format_reward/mean": "format_reward",
-        "frac_reward_zero_std": "groups_without_signal",
-        "entropy": "entropy",
-        "completions/mean_length": "length",
-        "care/bonus": "bonus",
-        "care/likelihood": "likelihood",
-    }
-    return {short: float(row[name]) for name, short in names.items() if name in row}
+def _plain(settings: RL | SFT | None) -> dict | None:
+    return asdict(settings) if settings else None
+
+
+def _rewards(arm: str, rl: RL, coin_rates: Sequence[float], seed: int) -> tuple:
+    if arm == "coin":
+        return (Coin(coin_rates, seed),)
+    if arm == "format":
+        return ("format",)
+    return rl.rewards

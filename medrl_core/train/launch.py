@@ -69,7 +69,7 @@ def train(
         stage: `sft` or `rl`.
         ref: folder or hub id of the model to start from.
         items: training items.
-        options: other arguments of `sft.train` or `grpo.train`; `scale` names the configuration.
+        options: other arguments of `sft.train` or `rl.train`; `scale` names the configuration.
         folder: where the trained model is written, or its adapter.
 
     Returns:
@@ -80,8 +80,8 @@ def train(
     """
     name = options["scale"].launch
     path = config_file(name, options["lora"])
-    total = "batch_size" if stage == "sft" else "completions_per_step"
-    options["scale"].arguments(options[total], "batch_size", processes(path))
+    total = options["batch_size"] if stage == "sft" else options["settings"].per_step
+    options["scale"].arguments(total, "batch_size", processes(path))
     with tempfile.TemporaryDirectory(prefix="job-") as place:
         job = Path(place)
         (job / "job.pkl").write_bytes(
@@ -113,7 +113,7 @@ def work(job: Path) -> None:
     from accelerate import PartialState
 
     from medrl_core.models import hub
-    from medrl_core.train import grpo, sft
+    from medrl_core.train import rl, sft
 
     on_gpu = torch.cuda.is_available()
     state = PartialState(cpu=not on_gpu)  # gives each process its own GPU
@@ -124,8 +124,12 @@ def work(job: Path) -> None:
         # In main memory: what is split over the GPUs would not fit one of them.
         dtype = "bfloat16" if on_gpu and options.get("lora") else "float32"
         model, processor = hub.load(ref, device="cpu", dtype=dtype, merge=False)
-        train_stage = {"sft": sft.train, "rl": grpo.train}[stage]
-        _, history = train_stage(model, processor, items, save_to=folder, **options)
+        if stage == "sft":
+            _, history = sft.train(model, processor, items, save_to=folder, **options)
+        else:
+            found = rl.train(model, processor, items, save_to=folder, **options)
+            history = found.record.astype(object).where(found.record.notna(), None)
+            history = history.to_dict("records")
     except UserError as error:
         if state.is_main_process:
             (job / "refused.txt").write_text(str(error))

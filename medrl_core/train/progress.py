@@ -7,8 +7,6 @@ import time
 
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from medrl_core.train.budget import TokenBudget
-
 EVERY_SECONDS = 5.0
 # What a line says of the last logged step: the trainer's name, and ours.
 SHOWN = {
@@ -24,12 +22,11 @@ class ProgressLines(TrainerCallback):
     """Says every few seconds what is trained, how far it is and what is left.
 
     Arguments:
-        label: what is trained, e.g. `rl phantom-blood seed 0`.
-        budget: of sampled tokens, if that is what ends the training.
+        label: what is trained, e.g. `RL, chest film, seed 100`.
     """
 
-    def __init__(self, label: str, budget: TokenBudget | None = None):
-        self.label, self.budget = label, budget
+    def __init__(self, label: str):
+        self.label = label
         self.started = self.said = time.monotonic()
         self.note = ""
 
@@ -52,12 +49,8 @@ class ProgressLines(TrainerCallback):
         if not state.is_world_process_zero:
             return
         spent = now - self.started
-        place, done = f"step {state.global_step}", state.global_step / state.max_steps
-        if self.budget is None or self.budget.tokens is None:
-            place += f"/{state.max_steps}"
-        else:
-            place += f", {self.budget.spent} of {self.budget.tokens} tokens"
-            done = min(1.0, max(done, self.budget.spent / self.budget.tokens))
+        place = f"step {state.global_step}/{state.max_steps}"
+        done = state.global_step / state.max_steps
         left = spent / done - spent
         print(
             f"{self.label}: {place}{self.note}, "
@@ -67,16 +60,15 @@ class ProgressLines(TrainerCallback):
         )
 
 
-def attach(trainer: Trainer, label: str, budget: TokenBudget | None = None) -> None:
+def attach(trainer: Trainer, label: str) -> None:
     """Replace a trainer's own printing by progress lines.
 
     Arguments:
         trainer: made with `disable_tqdm=True`.
         label: what is trained.
-        budget: of sampled tokens, if that is what ends the training.
     """
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(ProgressLines(label, budget))
+    trainer.add_callback(ProgressLines(label))
 
 
 def restore(model) -> None:

@@ -11,6 +11,7 @@ into advantages, and `Trainer.compute_loss` is TRL's clipped policy loss with it
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import warnings
@@ -32,7 +33,7 @@ from medrl_core.sample.batches import batches
 from medrl_core.sample.decode import complete
 from medrl_core.sample.sampling import Chooser, Decoding, eos_ids
 from medrl_core.train import care as care_functions
-from medrl_core.train import progress, reference
+from medrl_core.train import guards, progress, reference
 from medrl_core.train.care import Care
 from medrl_core.train.guards import Guarded
 from medrl_core.train.passk import passk_rewards
@@ -61,7 +62,7 @@ OBJECTIVES: dict[str, dict] = {
 }
 
 
-MAX_GRAD_NORM = 5.0  # of the official run
+MAX_GRAD_NORM = 5.0  # PAPER.md, the official run
 NO_SIGNAL = 1e-6  # advantages below this are rounding
 # What a processor gives beside tokens, by the names that TRL passes on.
 VISION = ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")
@@ -262,8 +263,10 @@ def sample(prompts: list, trainer: Trainer) -> dict:
         changed since, so TRL takes the loss's own.
     """
     settings, net = trainer.settings, trainer.accelerator.unwrap_model(trainer.model)
-    group, most = settings.group, settings.max_new_tokens
-    asked = trainer.asked[::group]
+    most = settings.max_new_tokens
+    # A group may be split over processes: what divides both lies within one item everywhere.
+    copies = math.gcd(settings.group, len(prompts))
+    asked = trainer.asked[::copies]
     rng = np.random.default_rng(
         [trainer.args.seed, trainer.state.global_step, trainer.accelerator.process_index]
     )
@@ -274,7 +277,7 @@ def sample(prompts: list, trainer: Trainer) -> dict:
     unseen = torch.tensor(sorted(places - {None}), device=net.device)
     net.eval()
     for batch, inputs in batches(trainer.processing_class, asked, lambda length: len(asked)):
-        rows = [i * group + k for i in batch for k in range(group)]
+        rows = [i * copies + k for i in batch for k in range(copies)]
         inputs = {name: x.to(net.device) for name, x in inputs.items()}
         chooser = Chooser(
             Decoding(settings.temperature, max_new_tokens=most),
@@ -288,9 +291,9 @@ def sample(prompts: list, trainer: Trainer) -> dict:
 
         with torch.inference_mode():
             tokens, logp = complete(
-                net, inputs, copies=group, max_new_tokens=most, choose=choose, eos_ids=ends
+                net, inputs, copies=copies, max_new_tokens=most, choose=choose, eos_ids=ends
             )
-        prompts_of_rows = inputs["input_ids"].repeat_interleave(group, 0).tolist()
+        prompts_of_rows = inputs["input_ids"].repeat_interleave(copies, 0).tolist()
         for row, before, ids, total in zip(
             rows, prompts_of_rows, tokens.tolist(), logp.tolist(), strict=True
         ):
@@ -327,6 +330,8 @@ def train(
     scale: Scale | None = None,
     label: str = "rl",
     callbacks: Sequence[TrainerCallback] = (),
+    save_to: str | os.PathLike | None = None,
+    work_dir: str | os.PathLike | None = None,
 ) -> Trained:
     """Train a model on its own sampled answers.
 
@@ -340,6 +345,8 @@ def train(
         scale: memory and processes.
         label: what progress lines and errors call it.
         callbacks: of transformers' Trainer, for example to look at the model on the way.
+        save_to: folder that the trained weights are written to, by one of the processes.
+        work_dir: where a batch that stops the training is written; None: the temporary folder.
 
     Returns:
         The model, one row a step, and the completions if they were to be kept.
@@ -376,7 +383,7 @@ def train(
             model=net,
             reward_funcs=[named(reward) for reward in settings.rewards],
             args=GRPOConfig(
-                output_dir=folder,
+                output_dir=str(work_dir or tempfile.gettempdir()),
                 max_steps=settings.completions // settings.per_step * settings.updates,
                 **(scale or Scale()).arguments(settings.per_step, "per_step"),
                 num_generations=settings.group,
@@ -410,7 +417,11 @@ def train(
             callbacks=list(callbacks),
         )
         progress.attach(trainer, label)
-        trainer.train()
+        limits = {"per_step": settings.per_step, "max_new_tokens": settings.max_new_tokens}
+        with guards.memory(label, limits):
+            trainer.train()
+        if save_to:
+            trainer.save_model(str(save_to))
     net = trainer.model
     net.config._name_or_path = source
     progress.restore(net)

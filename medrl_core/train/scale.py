@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from dataclasses import dataclass
 
@@ -20,15 +19,12 @@ class Scale:
             of a step is added up from its pieces, the same in RL up to rounding; in SFT a piece
             counts as much as another, whatever its length.
         checkpointing: compute activations again in the backward pass instead of keeping them.
-        vllm: sample completions with vLLM: `colocate` on the same GPUs, `server` on others, None
-            with transformers.
         launch: `ddp`, `zero3`, `fsdp2` or a configuration file of accelerate, whose processes
             train; None trains in this process.
     """
 
     rows: int | None = None
     checkpointing: bool = False
-    vllm: str | None = None
     launch: str | None = None
 
     def arguments(self, total: int, name: str, processes: int | None = None) -> dict:
@@ -60,18 +56,6 @@ class Scale:
             "bf16": on_gpu,
             "use_cpu": not on_gpu,
         }
-
-    def sampling(self) -> dict:
-        """What the RL trainers' configurations are told of vLLM.
-
-        Raises:
-            UserError: vLLM is asked for and not installed.
-        """
-        if self.vllm is None:
-            return {}
-        if importlib.util.find_spec("vllm") is None:
-            raise UserError("vllm is not installed: pip install vllm, or set vllm to null")
-        return {"use_vllm": True, "vllm_mode": self.vllm}
 
 
 def widen(model, lora: bool = False) -> torch.dtype | None:

@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -28,7 +28,6 @@ from medrl_core.data.prompts import to_dataset
 from medrl_core.errors import UserError
 from medrl_core.models.vision_calls import fewer_calls
 from medrl_core.train import guards, progress
-from medrl_core.train.checkpoints import Checkpoints, run
 from medrl_core.train.guards import Guarded
 from medrl_core.train.scale import Scale, widen
 from medrl_core.train.targets import targets
@@ -184,7 +183,6 @@ def train(
     batch_size: int = 64,
     learning_rate: float = 1e-3,
     lora: bool = False,
-    schedule: Literal["cosine", "constant"] = "cosine",
     train_vision: bool = True,
     scale: Scale | None = None,
     save_to: str | os.PathLike | None = None,
@@ -193,7 +191,6 @@ def train(
     seed: int = 0,
     work_dir: str | os.PathLike | None = None,
     label: str = "sft",
-    checkpoints: Checkpoints | None = None,
 ):
     """Fine-tune a model on the rationales and gold answers of items.
 
@@ -203,9 +200,8 @@ def train(
         items: training items; passed over as often as the steps need.
         steps: optimiser steps.
         batch_size: items a step.
-        learning_rate: peak of the schedule.
+        learning_rate: of Adam, constant.
         lora: train a LoRA adapter instead of all weights.
-        schedule: "cosine" to zero after a warm-up of 5% of the steps, or "constant".
         train_vision: False freezes the vision tower.
         scale: memory and processes.
         save_to: folder that the trained weights are written to, by one of the processes.
@@ -215,8 +211,6 @@ def train(
         seed: of the order of items and the wording of rationales.
         work_dir: where the trainer may write; nothing is kept there.
         label: what the progress lines call this training.
-        checkpoints: where it keeps its state, so that it goes on after a kill; None: nowhere. Not
-            used with validation items.
 
     Returns:
         `(model, history)`: the trained model in evaluation mode, and the trainer's log with one
@@ -235,18 +229,14 @@ def train(
     scale = scale or Scale()
     width = widen(model, lora)
     set_seed(seed)  # of the first weights of an adapter
-    if schedule == "constant":
-        fewer_calls(model)
+    fewer_calls(model)
     tower = getattr(getattr(model, "model", model), "visual", None)
     frozen = not train_vision and tower is not None
     if frozen:
         tower.requires_grad_(False)
     dataset = to_dataset(items, targets(items, seed))
     once: dict = {}
-    # The recipe of the drawn world. A checkpoint is named by the rows of the data set and by what
-    # TRL has counted, so it needs both as they are.
-    quick = schedule == "constant" and checkpoints is None and not validation
-    if quick and is_few_pixels(items):
+    if is_few_pixels(items) and not validation:
         collator = DataCollatorForVisionLanguageModeling(
             processor=processor, max_length=None, completion_only_loss=True
         )
@@ -261,8 +251,7 @@ def train(
             per_device_eval_batch_size=batch_size,
             max_steps=steps,
             learning_rate=learning_rate,
-            lr_scheduler_type=schedule,
-            warmup_steps=0.05 if schedule == "cosine" else 0,
+            lr_scheduler_type="constant",
             completion_only_loss=True,
             dataset_kwargs={"skip_prepare_dataset": bool(once)},
             remove_unused_columns=not once,
@@ -292,8 +281,7 @@ def train(
     side = max((max(image.size) for item in items for image in item.images), default=0)
     needed = {"batch_size": batch_size, "the side of the images": side}
     with guards.memory(label, needed), one_thread():
-        # Early stopping holds the best weights in memory: killed, it begins again.
-        run(trainer, None if validation else checkpoints)
+        trainer.train()
     progress.restore(trainer.model)
     if frozen:
         tower.requires_grad_(True)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from medrl_core.train.checkpoints import Checkpoints
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -26,7 +27,6 @@ from medrl_core.errors import UserError, of_disk
 from medrl_core.models import hub
 from medrl_core.sample import sampling
 from medrl_core.train import sft
-from medrl_core.train.checkpoints import Checkpoints
 from mounted import disk, filled, read_only
 
 ONE_LINE = "the command says so in one line and fails; with room again it ends with the same bytes"

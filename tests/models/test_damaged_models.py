@@ -17,7 +17,6 @@ from damaging import check, cuts, flips, list_flips, refused
 from medrl_core.errors import UserError
 from medrl_core.models import hub, towers, whole
 from medrl_core.train import checkpoints, estimate, sft
-from medrl_core.train.checkpoints import Checkpoints
 from medrl_core.vision import probe
 
 
@@ -220,79 +219,6 @@ def test_features_that_are_not_finite_name_their_tower(tmp_path, tried, bad):
         path.write_bytes(content[: len(content) - kept.nbytes] + kept.tobytes())
         with pytest.raises(UserError, match=f"{path} of 'pixels' has .* first of image 2: "):
             towers.features(PIXELS, tiny.image_set(), "val", tmp_path)
-
-
-def train(folder: Path, steps: int = 6):
-    """A short training, the same each time, with a checkpoint every two steps."""
-    model, processor = tiny.build()
-    kept = Checkpoints(folder, every=2)
-    return sft.train(
-        model, processor, tiny.items("open", 4), steps=steps, batch_size=2, checkpoints=kept
-    )
-
-
-@pytest.mark.fault(
-    "Damaged files", "any file of a training's last checkpoint cut off, or any bit flipped",
-    "refused by name; without that checkpoint the training goes on from the one before",
-)  # fmt: skip
-def test_checkpoints(tmp_path, tried, monkeypatch):
-    model, history = train(tmp_path / "undisturbed")
-    monkeypatch.setattr(checkpoints, "_keep_ended", lambda *_: None)  # as if it had been killed
-    train(tmp_path / "kept")
-    (home,) = (tmp_path / "kept").iterdir()
-    last = checkpoints.newest(home)
-    assert last.name == "checkpoint-4"
-    files = sorted(path for path in last.rglob("*") if path.is_file())
-    assert {"weights.pt", "optimizer.pt", "trainer_state.json", "rng_state.pth", "whole"} <= {
-        path.name for path in files
-    }
-    for path in files:
-        content = path.read_bytes()
-        for damaged in (content[: len(content) // 2], *flips(content, tried.times(3, 40))):
-            with tried():
-                path.write_bytes(damaged)
-                with pytest.raises(UserError, match=f"remove {last}, and the training goes on"):
-                    checkpoints._check(last)
-        path.write_bytes(content)
-    checkpoints._check(last)
-    with tried():
-        state = last / "trainer_state.json"
-        state.write_text(state.read_text().replace('"global_step": 4', '"global_step": 5'))
-        with pytest.raises(UserError, match=f"{state} is not as it was written: remove {last}"):
-            train(tmp_path / "kept")
-        shutil.rmtree(last)
-        again, history_again = train(tmp_path / "kept")
-        assert tiny.same(tiny.weights(model), tiny.weights(again))
-        assert len(history) == len(history_again)
-
-
-@pytest.mark.fault(
-    "Damaged files", "the kept end of a training cut off, or one bit flipped",
-    "refused by name, or the same weights: the bit lies between two of its parts",
-)  # fmt: skip
-def test_the_kept_end_of_a_training(tmp_path, tried):
-    weights = tiny.weights(train(tmp_path)[0])
-    (path,) = tmp_path.glob("*/ended.pt")
-    content = path.read_bytes()
-
-    class Trained:
-        def __init__(self):
-            self.model = tiny.build()[0]
-            self.accelerator = self.state = self
-
-        def unwrap_model(self, model):
-            return model
-
-    for damaged in (*cuts(content), *flips(content, tried.times(40, 400))):
-        trainer = Trained()
-        with tried(), torch.no_grad():
-            path.write_bytes(damaged)
-            try:
-                checkpoints._restore_ended(trainer, path)
-            except UserError as error:
-                assert f"{path} is damaged (" in str(error) and "\n" not in str(error)
-            else:
-                assert tiny.same(tiny.weights(trainer.model), weights)
 
 
 def test_one_class_is_probed_as_that_class():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from medrl_core.train.checkpoints import Checkpoints
 
 import tiny
 from attacks import Pickled, refused
@@ -20,7 +21,6 @@ from medrl_core.models import hub, whole
 from medrl_core.sample.batches import batches
 from medrl_core.train import checkpoints, grpo, sft
 from medrl_core.train.care import Care
-from medrl_core.train.checkpoints import Checkpoints
 
 PAYLOAD = "import os\nos.mkdir({!r})\nclass X: pass\n"
 

@@ -31,8 +31,25 @@ def parameters(path: Path) -> dict:
     cells = nbformat.read(path, as_version=4).cells
     (cell,) = (cell for cell in cells if "parameters" in tags(cell))
     lines = ast.parse(cell.source).body
-    assert all(isinstance(line, ast.Assign) for line in lines), f"{path}: plain assignments only"
-    return {line.targets[0].id: ast.literal_eval(line.value) for line in lines}
+    assert all(isinstance(line, ast.AnnAssign) for line in lines), f"{path}: typed values only"
+    return {line.target.id: ast.literal_eval(line.value) for line in lines}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_no_later_cell_binds_a_parameter_again(path):
+    bound = set()
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and not {"parameters", "install"} & set(tags(cell)):
+            stored = [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Name)]
+            bound |= {name.id for name in stored if isinstance(name.ctx, ast.Store)}
+    assert not bound & set(parameters(path))
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_reader_sees_at_most_ten_lines_in_a_cell(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and not {"parameters", "install"} & set(tags(cell)):
+            assert len(cell.source.splitlines()) <= 10, f"{path}: {cell.id}"
 
 
 def test_each_notebook_has_a_parameter_model():

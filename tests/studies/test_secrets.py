@@ -120,8 +120,6 @@ def test_a_run_and_its_book_tell_nothing_of_the_machine(toy, planted, tried, mon
         assert medrl("run", "02_support", "--study", "toy") == 0
         assert "a.py and ~/b" in Path("runs/toy/02_support/executed.ipynb").read_text()
         assert told(Path("runs"), [*machine, *SECRETS]) == []
-        # It scores the records alone.
-        monkeypatch.setattr(assembly.explorer, "write", lambda *_: None)
         assembly.assemble("toy", Path("_build/stage"))
         origin._kind.cache_clear()  # other tests know no study toy
         assert Path("_build/stage/runs/02_support.ipynb").is_file()

@@ -14,18 +14,25 @@ import torch
 import tiny
 from medrl_core.errors import UserError
 from medrl_core.models.micro import TAG_TOKENS
-from medrl_core.train import grpo, guards, sft
+from medrl_core.train import guards, rl, sft
 from medrl_core.train.progress import ProgressLines
+from medrl_core.train.rl import RL
 
-STEP = {"num_generations": 4, "completions_per_step": 8, "max_new_tokens": 6}
+SETTINGS = {"group": 4, "per_step": 8, "max_new_tokens": 6, "learning_rate": 1e-3, "beta": 0.0}
 
 
-def train(steps=3, items=None, model=None, **given):
+def zeros(completions, **_):
+    return [0.0] * len(completions)
+
+
+def ones(completions, **_):
+    return [1.0] * len(completions)
+
+
+def train(steps=3, items=None, model=None, work_dir=None, **given):
     own, processor = tiny.build() if model is None else model
-    return grpo.train(
-        own, processor, items or tiny.items("open", 8), steps=steps,
-        **{**STEP, "objective": "grpo", "learning_rate": 1e-3, **given},
-    )  # fmt: skip
+    settings = RL(completions=8 * steps, **{**SETTINGS, "rewards": (differing,), **given})
+    return rl.train(own, processor, items or tiny.items("open", 8), settings, work_dir=work_dir)
 
 
 def batch(error) -> list[dict]:
@@ -46,19 +53,16 @@ def differing(completions, **_):
     "Odd numbers and sizes", "a training whose loss or reward becomes NaN, infinite or nothing",
     "stops at that step in one line; the batch is kept beside it",
 )  # fmt: skip
-def test_a_reward_that_is_not_finite_stops_at_its_step(
-    monkeypatch, tmp_path, tried, objective, bad
-):
+def test_a_reward_that_is_not_finite_stops_at_its_step(tmp_path, tried, objective, bad):
     calls = []
 
     def third_breaks(completions, **_):
         calls.append(1)
         return [1.0] * 7 + [bad if len(calls) == 3 else 0.0]
 
-    monkeypatch.setattr(grpo, "format_reward", third_breaks)
     with tried():
-        with pytest.raises(UserError, match=r"grpo, step 3: a reward is not finite") as error:
-            train(5, objective=objective, work_dir=tmp_path)
+        with pytest.raises(UserError, match=r"rl, step 3: a reward is not finite") as error:
+            train(5, objective=objective, rewards=(zeros, third_breaks), work_dir=tmp_path)
         rows = batch(error)
         assert len(rows) == 8 and len(calls) == 3
     assert set(rows[0]) == {"item_id", "prompt", "completion", "rewards"}
@@ -71,15 +75,14 @@ def test_a_reward_that_is_not_finite_stops_at_its_step(
     "stops at that step in one line; the batch is kept beside it",
 )  # fmt: skip
 def test_a_loss_of_rl_that_is_not_finite_stops_at_its_step(monkeypatch, tmp_path, tried):
-    monkeypatch.setattr(grpo, "accuracy_reward", differing)
     seen = []
 
-    class Broken(grpo.PlainGRPOTrainer):
+    class Broken(rl.Trainer):
         def compute_loss(self, *args, **kwargs):
             seen.append(1)
             return super().compute_loss(*args, **kwargs) * (math.nan if len(seen) == 2 else 1.0)
 
-    monkeypatch.setattr(grpo, "PlainGRPOTrainer", Broken)
+    monkeypatch.setattr(rl, "Trainer", Broken)
     with tried():
         with pytest.raises(UserError, match=r"step 2: the loss is not finite: lower the") as error:
             train(5, work_dir=tmp_path)
@@ -102,56 +105,47 @@ def test_a_loss_of_sft_that_is_not_finite_keeps_what_was_taught(tmp_path, tried)
     assert len(rows) == 4 and all("<answer>" in row["text"] for row in rows)
 
 
-def test_rewards_without_signal_stop_and_a_right_answer_for_all_does_not(monkeypatch, tmp_path):
-    for name in ("format_reward", "accuracy_reward"):
-        monkeypatch.setattr(grpo, name, lambda completions, **_: [0.0] * len(completions))
+def test_rewards_without_signal_stop_and_a_right_answer_for_all_does_not(tmp_path):
     with pytest.raises(UserError, match=r"step 4: for 3 steps no group's compl.* differed") as e:
-        train(6, patience=3, work_dir=tmp_path)
+        train(6, patience=3, rewards=(zeros,), work_dir=tmp_path)
     assert "of 8 completions close their answer tag: raise max_new_tokens" in str(e.value)
     assert "too hard for this model: begin with SFT" in str(e.value)
     assert len(batch(e)) == 8
-    train(4, patience=0)
-    for name in ("format_reward", "accuracy_reward"):
-        monkeypatch.setattr(grpo, name, lambda completions, **_: [1.0] * len(completions))
-    train(4, patience=3)
+    train(4, patience=0, rewards=(zeros,))
+    train(4, patience=3, rewards=(ones,))
 
 
 def test_a_bonus_among_right_answers_is_signal(monkeypatch):
     """Equal rewards, but the consistency bonus differs: something is learned."""
-    monkeypatch.setattr(grpo, "format_reward", lambda completions, **_: [0.0] * len(completions))
-    monkeypatch.setattr(grpo, "accuracy_reward", lambda completions, **_: [1.0] * len(completions))
     monkeypatch.setattr(
-        grpo.CareGRPOTrainer, "_reference_likelihood",
-        lambda self, output: torch.tensor([0.1, 0.2, 0.3, 0.9] * 2),
+        rl.Trainer, "_likelihood", lambda self, output: torch.tensor([0.1, 0.2, 0.3, 0.9] * 2)
     )
-    train(4, objective="care", patience=2)
+    train(4, objective="care", rewards=(ones,), patience=2)
     with pytest.raises(UserError, match="step 3: for 2 steps"):
-        train(4, objective="grpo", patience=2)
+        train(4, objective="grpo", rewards=(zeros,), patience=2)
 
 
-def test_one_step_with_signal_begins_the_count_again(monkeypatch):
+def test_one_step_with_signal_begins_the_count_again():
     calls = []
 
     def third_differs(completions, **_):
         calls.append(1)
         return [float(len(calls) == 3), *[0.0] * 7]
 
-    monkeypatch.setattr(grpo, "format_reward", third_differs)
-    monkeypatch.setattr(grpo, "accuracy_reward", lambda completions, **_: [0.0] * len(completions))
-    train(5, patience=3)
+    train(5, patience=3, rewards=(third_differs,))
     assert len(calls) == 5
 
 
-def test_tags_that_decoding_strips_are_named(monkeypatch, tmp_path):
+def test_tags_that_decoding_strips_are_named(tmp_path):
     """A trap of the real trainer: special tags vanish before the reward sees them."""
-    monkeypatch.setattr(grpo, "accuracy_reward", lambda completions, **_: [0.0] * len(completions))
     model, processor = copy.deepcopy(tiny.build())
     processor.tokenizer.add_tokens(list(TAG_TOKENS), special_tokens=True)
     model, _ = sft.train(
         model, processor, tiny.items("open", 8), steps=60, batch_size=8, learning_rate=1e-2
     )
     with pytest.raises(UserError, match="<answer>, </answer> are special tokens, which deco") as e:
-        train(4, model=(model, processor), patience=2, max_new_tokens=30, work_dir=tmp_path)
+        train(4, model=(model, processor), patience=2, max_new_tokens=30, rewards=("format",),
+              work_dir=tmp_path)  # fmt: skip
     assert not any("<answer>" in row["completion"] for row in batch(e))
 
 
@@ -160,16 +154,13 @@ def test_tags_that_decoding_strips_are_named(monkeypatch, tmp_path):
     [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(),
      RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")],
 )
-def test_no_memory_names_two_settings(monkeypatch, raised):
+def test_no_memory_names_two_settings(raised):
     def full(completions, **_):
         raise raised
 
-    monkeypatch.setattr(grpo, "accuracy_reward", full)
     with pytest.raises(UserError) as error:
-        train()
-    assert str(error.value) == (
-        "grpo: out of memory; lower completions_per_step = 8 or max_new_tokens = 6"
-    )
+        train(rewards=(full,))
+    assert str(error.value) == "rl: out of memory; lower per_step = 8 or max_new_tokens = 6"
 
 
 def test_really_too_large_a_batch_is_one_line():
@@ -178,29 +169,27 @@ def test_really_too_large_a_batch_is_one_line():
         torch.empty(2**55)
 
 
-def test_other_errors_pass_unchanged(monkeypatch):
+def test_other_errors_pass_unchanged():
     def wrong(completions, **_):
         raise RuntimeError("shapes do not fit")
 
-    monkeypatch.setattr(grpo, "accuracy_reward", wrong)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        train()
+        train(rewards=(wrong,))
 
 
 def test_a_fault_of_the_reference_stops_the_run(monkeypatch):
-    class Broken(grpo.CareGRPOTrainer):
+    class Broken(rl.Trainer):
         def _get_per_token_logps_and_entropies(self, model, *args, **kwargs):
-            if model is self.reference:
+            if model is self.average:
                 raise RuntimeError("the reference is broken")
             return super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
 
-    monkeypatch.setattr(grpo, "CareGRPOTrainer", Broken)
+    monkeypatch.setattr(rl, "Trainer", Broken)
     with pytest.raises(RuntimeError, match="the reference is broken"):
-        train(objective="care")
+        train(objective="care", rewards=(ones,))
 
 
 def test_progress_tells_reward_entropy_length_and_signal(monkeypatch, capsys):
-    monkeypatch.setattr(grpo, "accuracy_reward", differing)
     monkeypatch.setattr("medrl_core.train.progress.EVERY_SECONDS", 0.0)
     train(2)
     last = capsys.readouterr().err.strip().splitlines()[-1]

@@ -12,8 +12,9 @@ from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu
 import tiny
 from medrl_core.errors import UserError
 from medrl_core.models import hub
-from medrl_core.train import launch
-from medrl_core.train.arms import Recipe, train_arm
+from medrl_core.train import arms, launch
+from medrl_core.train.arms import SFT
+from medrl_core.train.rl import RL
 from medrl_core.train.scale import Scale
 
 NAMES = ("ddp", "fsdp2", "zero3")
@@ -96,43 +97,52 @@ def init(tmp_path_factory):
     return str(hub.save(model, processor, tmp_path_factory.mktemp("init") / "model"))
 
 
-def test_an_arm_in_two_processes_spends_the_same(init, capfd):
-    recipe = Recipe(
-        budget=16, batch_size=8, num_generations=8, max_new_tokens=6, scale=Scale(launch="ddp")
+DDP = Scale(launch="ddp")
+
+
+def make(init, tmp_path, arm="rl", labels=0, **given):
+    items = tiny.items("open", 8)
+    options = {"seed": 3, "out": tmp_path / "made", "scale": DDP, **given}
+    return arms.make(arm, init, items, labelled=items[:labels], **options)
+
+
+def test_an_arm_in_two_processes_spends_the_same(init, tmp_path, capfd):
+    settings = RL(
+        completions=16, per_step=8, group=8, max_new_tokens=6, objective="care", beta=0.0,
+        rewards=("accuracy", "format"),
     )
-    model, processor, history = train_arm("rl", init, tiny.items("open", 8), recipe)
+    made = make(init, tmp_path, rl=settings)
     # The last step is told once, though two processes took it.
-    assert capfd.readouterr().err.count("(rl): step 2/2") == 1
-    assert history["stage"].tolist() == ["rl", "rl"] and history["step"].tolist() == [1, 2]
-    assert history["reward"].notna().all() and history["bonus"].notna().all()
-    assert not model.training and processor.tokenizer.padding_side == "left"
+    assert capfd.readouterr().err.count("RL: step 2/2") == 1
+    assert made.record["step"].tolist() == [1, 2]
+    assert made.record["reward"].notna().all() and made.record["care_bonus"].notna().all()
+    assert not made.net.training and made.processor.tokenizer.padding_side == "left"
 
 
 def test_an_adapter_in_two_processes_goes_on_from_sft_to_rl(init, tmp_path):
-    recipe = Recipe(
-        budget=32, batch_size=8, num_generations=4, max_new_tokens=6, lora=True,
-        learning_rate_sft=1e-2, scale=Scale(launch="ddp", rows=2, checkpointing=True),
+    settings = RL(completions=16, per_step=8, group=4, max_new_tokens=6, beta=0.0)
+    made = make(
+        init, tmp_path, "sft_rl", labels=8, rl=settings, lora=True,
+        sft=SFT(passes=2, batch_size=8, learning_rate=1e-2, lora=True),
+        scale=Scale(launch="ddp", rows=2, checkpointing=True),
     )
-    model, processor, history = train_arm("sft_rl", init, tiny.items("open", 8), recipe)
-    assert history["stage"].tolist() == ["sft", "sft", "rl", "rl"]
-    assert model.peft_config["default"].base_model_name_or_path == init
-    ups = [weight for name, weight in model.named_parameters() if "lora_B" in name]
+    assert made.record["step"].tolist() == [1, 2]
+    assert made.net.peft_config["default"].base_model_name_or_path == init
+    ups = [weight for name, weight in made.net.named_parameters() if "lora_B" in name]
     assert ups and any(weight.any() for weight in ups)
 
 
-def test_what_a_process_refuses_is_one_line(init, monkeypatch):
-    recipe = Recipe(budget=15, batch_size=5, scale=Scale(launch="ddp"))
+def test_what_a_process_refuses_is_one_line(init, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="^batch_size 5 must be a multiple of the 2 processes$"):
-        train_arm("sft", init, tiny.items("open", 8), recipe)
+        make(init, tmp_path, "sft", labels=5, sft=SFT(passes=1))
 
     def refuse(command):
         (Path(command[-1]) / "refused.txt").write_text("SFT loss is not finite")
         return 2
 
     monkeypatch.setattr(launch, "_follow", refuse)
-    recipe = Recipe(budget=16, batch_size=8, scale=Scale(launch="ddp"))
     with pytest.raises(UserError, match="^SFT loss is not finite$"):
-        train_arm("sft", init, tiny.items("open", 8), recipe)
+        make(init, tmp_path, "sft", labels=8, sft=SFT(passes=1))
     monkeypatch.setattr(launch, "_follow", lambda command: 1)
     with pytest.raises(UserError, match="training with launch 'ddp' ended early; the lines above"):
-        train_arm("sft", init, tiny.items("open", 8), recipe)
+        make(init, tmp_path, "sft", labels=8, sft=SFT(passes=1))

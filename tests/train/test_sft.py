@@ -81,6 +81,47 @@ def test_early_stopping_gives_back_the_weights_of_the_lowest_validation_loss(mon
     assert [row["eval_loss"] for row in history if "eval_loss" in row] == losses
 
 
+def test_small_models_learn_what_trls_own_way_teaches(monkeypatch):
+    # Items of two prompt lengths, three passes: pictures are encoded once, and the loss is ours.
+    items = [*tiny.items("open", 3), *tiny.items("mcq", 3)]
+
+    def trained():
+        model, processor = tiny.build()
+        _, history = sft.train(model, processor, items, steps=6, batch_size=3, learning_rate=1e-3)
+        return tiny.weights(model), [row["loss"] for row in history]
+
+    quick, losses = trained()
+    monkeypatch.setattr(sft, "FEW_PIXELS", 0)
+    monkeypatch.setattr(sft, "SMALL_VOCABULARY", 0)
+    stock, expected = trained()
+    assert losses == pytest.approx(expected, rel=1e-3)
+    for name, value in stock.items():
+        assert torch.allclose(quick[name], value, atol=2e-4), name
+
+
+def test_pictures_are_encoded_once(monkeypatch):
+    model, processor = tiny.build()
+    calls = []
+    encode = processor.image_processor.preprocess
+    monkeypatch.setattr(
+        processor.image_processor,
+        "preprocess",
+        lambda *a, **k: (calls.append(1), encode(*a, **k))[1],
+    )
+    sft.train(model, processor, tiny.items("open", 4), steps=6, batch_size=2)
+    assert len(calls) == 4
+
+
+def test_a_frozen_tower_stays():
+    model, processor = tiny.build()
+    before = tiny.weights(model)
+    sft.train(model, processor, tiny.items("open", 4), steps=2, batch_size=2, train_vision=False)
+    after = tiny.weights(model)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved and not any("visual" in name for name in moved)
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
 def test_equal_seeds_give_equal_weights():
     def weights(seed):
         model, processor = tiny.build()

@@ -1,1 +1,1 @@
-"""How the micro base model was made."""
+"""How the micro bases were made: what they were taught, and the recipes."""
