@@ -32,8 +32,8 @@ from medrl_core.sample.sampling import Decoding, sample
 from medrl_core.score.evaluate import rollout_rows
 from medrl_core.score.exact_support import report_support
 from medrl_core.score.law import take_off
-from medrl_core.score.rivals import rivals
 from medrl_core.score.support import pass_curve
+from medrl_core.score.untrained import rivals
 from medrl_core.train import rl, sft
 from medrl_core.train.care import Care
 from medrl_core.train.drawn_cells import DrawnCell, cells
@@ -121,8 +121,7 @@ class Bench:
         started = time.process_time()
         net, _ = sft.train(
             net, self.processor, items, steps=steps, batch_size=min(BATCH, len(items)),
-            learning_rate=RATE, schedule="constant",
-            train_vision=self.cell.train_vision, seed=self.cell.seed,
+            learning_rate=RATE, train_vision=self.cell.train_vision, seed=self.cell.seed,
             label=self.cell.arm,
         )  # fmt: skip
         shown = passes * len(items)
