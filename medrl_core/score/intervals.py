@@ -222,6 +222,17 @@ def rate_draws(
         return found / np.where(counts > 0, counts, np.nan)
 
 
+def share_of(count: int, of: int, level: float = LEVEL) -> Estimate:
+    """Estimate a share with Wilson's interval; nan where it is a share of none.
+
+    Arguments: `count` out of `of`; `level` of the interval.
+    """
+    if not of:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    ends = binomtest(count, of).proportion_ci(level, method="wilson")
+    return Estimate(count / of, float(ends.low), float(ends.high), of)
+
+
 def share_difference(a: tuple[int, int], b: tuple[int, int], level: float = LEVEL) -> Estimate:
     """Estimate the difference of two shares of independent runs.
 
