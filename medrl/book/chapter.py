@@ -226,7 +226,7 @@ class Chapter:
 
     def claims_in_words(self) -> str:
         """Return a table with a row a claim: what is claimed, what we find, how sure, verdict."""
-        lines = ["| | claim | we find | smallest effect it could have seen | verdict |",
+        lines = ["| | claim | we find | could have seen | verdict |",
                  "|:--|:------|:--------|----:|:--------|"]  # fmt: skip
         for claim in self._claims:
             link = f"[{claim.id}](scoreboard.md#claim-{claim.id.lower()})"
@@ -241,7 +241,10 @@ class Chapter:
                     f"| {link} | {myst.escape(claim.claim.strip())} | {here} | {seen} | "
                     f"{myst.verdict(row.verdict)} |"
                 )
-        about = f"What each number is: [scoreboard](scoreboard.md). {origin.badge(self.study)}"
+        about = (
+            "*Could have seen*: the smallest effect that these runs show with 80% power. What each "
+            f"number is: [scoreboard](scoreboard.md). {origin.badge(self.study)}"
+        )
         return "\n" + "\n".join(lines) + f"\n\n{about}\n"
 
     def judged(self, claim_id: str) -> str:

@@ -11,16 +11,18 @@ Run its test: `pytest tests/book/test_law_player.py`.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from medrl_core.errors import UserError
 from medrl_core.report import grids
 from medrl_core.score import rule
-from medrl_core.score.law import Law, load_law, predict
+from medrl_core.score.law import Law, load_law
 
 MARK = 0.6  # gain in Acc@1 that counts: the rule is learnt
 KL = 0.01
@@ -49,19 +51,27 @@ def data(law: Path, records: Path) -> dict[str, Any] | None:
     if not law.is_file():
         return None
     fitted = load_law(law, mark=MARK, kl=KL)
-    found = [[predict(fitted, p, n) for n in BUDGETS] for p in P]
+    # Where labels have a price, the rule's words say no interval: draws would cost minutes.
+    plain = replace(fitted, draws=())
     texts: dict[str, int] = {}
     words = [
-        [[texts.setdefault(_said(fitted, p, n, price), len(texts)) for price in PRICES]
+        [[texts.setdefault(_said(plain, p, n, price), len(texts)) for price in PRICES]
          for n in BUDGETS]
         for p in P
     ]  # fmt: skip
     return {
         "p": P, "budgets": BUDGETS, "prices": PRICES,
-        **{name: [[round(getattr(one, name), 4) for one in row] for row in found]
-           for name in ("chance", "low", "high")},
+        **{name: np.round(one, 4).tolist() for name, one in chances(fitted).items()},
         "words": words, "texts": list(texts), "dots": dots(records), "said": said(fitted),
     }  # fmt: skip
+
+
+def chances(law: Law) -> dict[str, NDArray[np.float64]]:
+    """Give the chance of take-off with its 95 % interval: chance, low, high, each (P, BUDGETS)."""
+    p, n = np.asarray(P)[:, None], np.asarray(BUDGETS)
+    drawn = [replace(law, a=a, b=b, scatter=scatter).chance(p, n) for a, b, scatter in law.draws]
+    low, high = np.quantile(drawn or [law.chance(p, n)], [0.025, 0.975], axis=0)
+    return {"chance": law.chance(p, n), "low": low, "high": high}
 
 
 def _said(law: Law, p: float, n: int, price: float) -> str:

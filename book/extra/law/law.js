@@ -53,8 +53,8 @@
     draw("circle", { cx: x(law.p[i]), cy: y(law.chance[i][j]), r: 6, class: "here" });
     const said = {
       p: `${plain.format(law.p[i])} (${plain.format(law.p[i] * law.budgets[j])} expected hits)`,
-      n: `${plain.format(law.budgets[j])} completions`,
-      price: law.prices[k] ? `${plain.format(law.prices[k])} completions each` : "free",
+      n: `${law.budgets[j].toLocaleString("en")} completions`,
+      price: law.prices[k] ? `${law.prices[k].toLocaleString("en")} completions each` : "free",
     };
     for (const [name, text] of Object.entries(said)) {
       form.elements[`${name}_said`].value = text;
