@@ -166,7 +166,8 @@ class Chapter:
         """Return one block a claim: what is claimed, how it is judged, each study's verdict."""
         blocks = []
         for claim in self._claims:
-            lines = [f"(claim-{claim.id.lower()})=\n\n### {claim.id}. {myst.escape(claim.title)}\n\n{myst.escape(claim.claim)}"]
+            title = f"### {claim.id}. {myst.escape(claim.title)}"
+            lines = [f"(claim-{claim.id.lower()})=\n\n{title}\n\n{myst.escape(claim.claim)}"]
             lines.append(f"\n**Decides:** {myst.escape(claim.decides.criterion)}\n")
             for row in self._rows(claim):
                 lines.append(f"- {self._said(row)}{self._behind(row)}")

@@ -12,10 +12,10 @@ from medrl_core.errors import UserError
 from medrl_core.report import tables
 from medrl_core.score import boundary, hits, rule
 from medrl_core.score.curves import k_to_reach
+from medrl_core.score.law import load_law
 from medrl_core.score.logs import recognise
 from medrl_core.score.logs.grading import Graded, grade, per_item_counts
 from medrl_core.score.logs.log import NO_STEP
-from medrl_core.score.law import load_law
 from medrl_core.score.logs.pairing import with_greedy
 from medrl_core.score.series import over_steps
 from medrl_core.score.statistics import GREEDY, all_ks, per_item, score

@@ -18,7 +18,7 @@ LAW = Law(0.6, "run", 0.01, 1000.0, 0.25, 0.4, ((900.0, 0.25, 0.4), (1100.0, 0.3
 
 
 def recorded(folder: Path, name: str = "chest film") -> Path:
-    """Three trainings of one modality: two that learnt, at 1,000 and 3,000, and one that did not."""
+    """Three trainings of one modality: learnt by 1,000, by 3,000, and not by 4,096."""
     place = folder / "twin"
     place.mkdir(parents=True)
     shared = {"unit": "run", "mark": 0.6, "kl": 0.01, "base": 11, "modality": name, "p": 0.01}
