@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from medrl.book import citing, listed, origin, samples, scale, scoreboard, status
+from medrl.book import citing, listed, origin, reading, samples, scale, scoreboard, status
 from medrl.studies import manifest, parameters
 from medrl_core.errors import UserError
 from medrl_core.report import myst, results, tables
@@ -43,7 +43,8 @@ class Chapter:
         names += ["rollout_files", "cite"]
         plain = {"study": self.study, "badge": origin.badge}
         plain["notebooks"] = list(parameters.NOTEBOOKS)
-        return plain | scale.functions(self._data) | {
+        made = scale.functions(self._data) | reading.functions(self._data)
+        return plain | made | {
             name: getattr(self, name) for name in [*names, "about", "has", "claims_in_words"]
         }
 
