@@ -314,7 +314,13 @@ def lacking(values: parameters.Common) -> list[str]:
             found.append(str(error))
     try:
         if asked := _benchmarks(named):
-            benchmarks.places(asked, named.get("vqa_root"), named.get("sources", {}))
+            there = benchmarks.places(asked, named.get("vqa_root"), named.get("sources", {}))
+            # A benchmark of 07 that is not there is "not run"; a group has to be.
+            wanted = [name for name in asked if name not in named.get("benchmarks", [])]
+            found += [
+                f"items of {name}: set VQA_ROOT to the folder of the benchmarks"
+                for name in wanted if name not in there
+            ]  # fmt: skip
     except UserError as error:
         found.append(str(error))
     return found
