@@ -59,7 +59,7 @@ def test_each_parameter_of_groups_is_looked_at(notebook, name):
     assert plan.lacking(values) == [
         "file mine.csv (groups.0)", "file of pathmnist: medrl data fetch pathmnist"
     ]  # fmt: skip
-    Path("mine.csv").write_text("question,answer\nIs it?,yes\n")
+    Path("mine.csv").write_text("question,answer,split\nIs it?,yes,train\n")
     assert plan.lacking(values) == ["file of pathmnist: medrl data fetch pathmnist"]
     assert list(plan.data_files(values)) == ["mine.csv"]
 
@@ -69,6 +69,15 @@ def test_a_single_group_that_towers_are_trained_on_is_looked_at():
     assert plan.lacking(values) == ["file mine.csv (groups.0)"]
     values = asked("01_vision", train_on="medmnist:bloodmnist")
     assert list(plan.data_files(values)) == ["images/bloodmnist.npz"]
+
+
+def test_own_items_that_name_no_split_are_refused_where_a_run_trains_on_them():
+    Path("mine.csv").write_text("question,answer\nIs it?,yes\n")
+    (said,) = lacking("mine.csv")
+    assert "mine.csv does not say which of its items are for train" in said
+    assert plan.lacking(asked("05_transfer", train_on=["mine.csv"])) == [said]
+    assert plan.lacking(asked("05_transfer", groups=["mine.csv"])) == []  # asked, not trained on
+    assert plan.lacking(asked("02_support", groups=["mine.csv"])) == []
 
 
 def test_a_source_at_the_hub_is_pinned_and_no_file():
