@@ -44,7 +44,7 @@ RESULTS = """
 from medrl_core.report.results import Results
 res = Results(out, notebook="toy", study=study)
 res.number("k", {k}, unit="count")
-res.data_hash("toy", "d0", "phantom")
+res.data_hash("toy", "d0", "drawn")
 res.save()
 """
 
