@@ -32,6 +32,11 @@ def test_what_cannot_be_shared_is_refused(monkeypatch):
         Scale().arguments(64, "batch_size")
 
 
+def signal(completions, **_):
+    """A reward that differs within any group of differing texts: training always moves."""
+    return [len(completion[-1]["content"]) / 100 for completion in completions]
+
+
 def test_pieces_and_recomputing_change_rl_by_rounding_alone():
     def weights(scale):
         model, processor = tiny.build()
