@@ -58,9 +58,8 @@ LAYERS = [
     (["sweep", "02_support", "-p", "k=4,8"], "study"),
     (["labs", "--out", "labs"], "study"),
     (["book"], "book"),
-    (["pretrain"], "train"),
     (["evaluate", "--model", "m", "--items", "i", "--out", "o"], "models"),
-    (["probe", "--model", "pixels", "--data", "phantom-blood"], "models"),
+    (["probe", "--model", "pixels", "--data", "drawn:chest film"], "models"),
     (["data", "list"], "models"),
 ]
 

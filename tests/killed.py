@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from medrl_core.data.drawn import phantom
+import tiny
 from medrl_core.models import towers
 
 IMAGES = 100
@@ -20,7 +20,7 @@ IMAGES = 100
 
 @cache
 def image_set():
-    return phantom.make("blood", n_train=IMAGES, n_val=1, n_test=1)
+    return tiny.made_set(IMAGES, 1, 1)
 
 
 image_set()  # before the first process starts

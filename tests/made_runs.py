@@ -42,7 +42,7 @@ def asked_columns() -> list[str]:
     return [name for call in calls for name in re.findall(r'"([^"]+)"', call)]
 
 
-def write_run(folder: Path, study: str, notebook: str, origin: str = "phantom") -> None:
+def write_run(folder: Path, study: str, notebook: str, origin: str = "drawn") -> None:
     """Write a complete run folder: results, figures, executed notebook and manifest."""
     names = asked()[notebook]
     res = Results(folder, notebook=notebook, study=study)

@@ -48,7 +48,7 @@ TARGET = re.compile(r"(?:`|^)make ([a-z][a-z-]*)", re.M)
 ELSEWHERE = re.compile(r"\bdesign(?:\.md)?,? section", re.I)
 # Written by commands, not committed; papers and other projects have such names too.
 MADE = re.compile(
-    r"^data/(records/|law\.json|strips-base|answers\.parquet)|^notebooks/\.ipynb_checkpoints"
+    r"^data/(records|law\.json|strips-base|answers\.parquet)|^notebooks/\.ipynb_checkpoints"
 )
 
 

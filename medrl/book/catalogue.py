@@ -11,12 +11,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from medrl.book import samples
+from medrl.book import samples, scoreboard
 from medrl.book.chapter import Chapter
 from medrl.studies import manifest
 from medrl.studies import parameters as params
 from medrl_core.report import results
 from medrl_core.report.results import Number
+from medrl_core.score import verdicts
+
+SAID = (*verdicts.VERDICTS, scoreboard.NOT_RUN)
 
 
 class Part(BaseModel):
@@ -29,20 +32,25 @@ class Verdict(Part):
     """How one study judges a claim."""
 
     study: str
-    verdict: Literal["reproduced", "not reproduced", "undecided", "not run", "not measured"]
+    verdict: Literal[SAID]  # pyright: ignore[reportInvalidTypeForm]
     number: Number | None = Field(description="null where nothing was measured")
+    control: Number | None = Field(description="decides nothing; null where not measured")
+    detectable: float | None = Field(
+        description="smallest effect that these runs would have found in four cases of five"
+    )
 
 
 class Claim(Part):
-    """A claim of the paper, the check that decides it, and the verdict of each study."""
+    """A claim, the check that decides it, and the verdict of each study."""
 
-    id: str = Field(description="H1 to H7")
+    id: str = Field(description="H1 to H7 are the paper's, N1 and N2 ours")
     title: str
     claim: str
     criterion: str = Field(description="written down before the run that it judges")
     notebook: str
     number: str = Field(description="name of the deciding number in that notebook's run")
     threshold: float
+    margin: float = Field(description="what lies between plus and minus this is no effect")
     direction: Literal["above", "below"]
     verdicts: list[Verdict]
 
@@ -95,7 +103,13 @@ def collect(chapter: Chapter, title: str) -> Catalogue:
     for row in chapter.deciding():
         claims.setdefault(row.claim.id, (row.claim, []))[1].append(
             Verdict.model_validate(
-                {"study": row.study, "verdict": row.verdict, "number": row.entry}
+                {
+                    "study": row.study,
+                    "verdict": row.verdict,
+                    "number": row.entry,
+                    "control": row.control,
+                    "detectable": row.detectable if row.detectable == row.detectable else None,
+                }
             )
         )
     return Catalogue(
@@ -112,10 +126,11 @@ def collect(chapter: Chapter, title: str) -> Catalogue:
                 notebook=claim.run,
                 number=claim.decides.number,
                 threshold=claim.decides.threshold,
+                margin=claim.decides.margin,
                 direction=claim.decides.direction,
-                verdicts=verdicts,
+                verdicts=judged,
             )
-            for claim, verdicts in claims.values()
+            for claim, judged in claims.values()
         ],
         runs=[
             _run(folder, f"{study}/{notebook}")

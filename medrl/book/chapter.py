@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from medrl.book import citing, listed, origin, samples, scale, scoreboard, status
-from medrl.studies import agreement, manifest, parameters
+from medrl.studies import manifest, parameters
 from medrl_core.errors import UserError
 from medrl_core.report import myst, results, tables
 from medrl_core.report.tables import Unit
@@ -40,7 +40,7 @@ class Chapter:
         """Return what a chapter's template can name."""
         names = ["number", "table", "figure", "published", "published_table", "scoreboard"]
         names += ["scoreboard_figure", "answer", "judged", "params_table", "status", "real_data"]
-        names += ["rollout_files", "agreement", "cite"]
+        names += ["rollout_files", "cite"]
         plain = {"study": self.study, "badge": origin.badge}
         plain["notebooks"] = list(parameters.NOTEBOOKS)
         return plain | scale.functions(self._data) | {
@@ -124,15 +124,6 @@ class Chapter:
         picture = f"\n:::{{figure}} {files}.svg\n:alt: {myst.quoted(said)}\n:width: 100%\n"
         picture += self._name("fig", study, notebook, name)
         return f"{picture}\n{shown} [SVG]({files}.svg)\n:::\n\n{origin}"
-
-    def agreement(self, notebook: str, table: str, keys: list[str], study: str) -> str:
-        """Return whether this study's run says the same as the record of `study` that holds it."""
-        live, recorded = self.folder(notebook, self.study), self.folder(notebook, study)
-        for folder, name in ((live, self.study), (recorded, study)):
-            if not folder.is_dir():
-                return self._not_run(notebook, name)
-        said = myst.escape(agreement.sentence(live, recorded, table, keys))
-        return f"{said} {origin.badge(self.study)} {origin.badge(study)}"
 
     def published(self, group: str, name: str) -> str:
         """Return one published number with its source."""
@@ -342,8 +333,7 @@ class Chapter:
         """Return a number that is shown beside a verdict, or that it was not measured."""
         folder = self.folder(row.claim.run, row.study)
         entry = results.read(folder)["numbers"].get(shown.number) if folder.is_dir() else None
-        measured = entry is not None and entry["value"] is not None
-        text = myst.number(entry) if measured else "not measured"
+        text = myst.number(entry) if entry and entry["value"] is not None else "not measured"
         return f"{text} {self._label(row.claim.run, row.study)}"
 
     def _published_group(self, group: str) -> dict[str, Any]:

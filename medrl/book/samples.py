@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from medrl.book import origin
 from medrl.studies import manifest, parameters
+from medrl_core.data.drawn.items import question
 from medrl_core.data.items import ANSWER_FORMATS, question_of
 from medrl_core.sample import rollouts
 from medrl_core.score.statistics import GREEDY
@@ -108,6 +109,8 @@ def _rows(chapter: Chapter, study: str, notebook: str) -> pd.DataFrame:
 
 def _question(row: Any, seed: int) -> str:
     """Ask again what was asked: rollouts keep no question, but ours follow from seed and image."""
+    if row.answer_format == "report":  # drawn pictures and strips
+        return question(row.modality)
     parts = row.item_id.split("/")
     if len(parts) != 4 or parts[-1] not in ANSWER_FORMATS:
         return f"not kept in the rollouts ({row.item_id})"

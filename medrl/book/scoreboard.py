@@ -66,7 +66,8 @@ class Claims(BaseModel):
 
     # Of the intervals of medrl_core.score.intervals; another level needs other runs.
     confidence: Literal[0.95]  # pyright: ignore[reportInvalidTypeForm]
-    power: Literal[0.8]  # as medrl_core.score.verdicts has it
+    # As medrl_core.score.verdicts has it.
+    power: Literal[0.8]  # pyright: ignore[reportInvalidTypeForm]
     claims: list[Claim] = Field(min_length=1)
 
 
@@ -106,14 +107,15 @@ def judge(claims: Sequence[Claim], study: str, folders: Mapping[str, Path]) -> l
     findings = [_finding(claim, numbers) for claim, numbers in zip(claims, found, strict=True)]
     table = verdicts.judge(findings)
     rows = []
-    for claim, numbers, row in zip(claims, found, table.itertuples(), strict=True):
-        verdict = NOT_RUN if numbers is None else row.verdict
+    told = zip(claims, found, list(table["verdict"]), list(table["detectable"]), strict=True)
+    for claim, numbers, verdict, detectable in told:
+        verdict = NOT_RUN if numbers is None else verdict
         numbers = numbers or {}
         entry = numbers.get(claim.decides.number)
         tested = entry is not None and entry["value"] is not None
         control = numbers.get(claim.control.number)
         rows.append(
-            Judged(claim, study, verdict, entry if tested else None, control, row.detectable)
+            Judged(claim, study, verdict, entry if tested else None, control, detectable)
         )
     return rows
 
@@ -131,9 +133,10 @@ def _numbers(claim: Claim, folder: Path) -> dict[str, dict[str, Any]] | None:
 
 def _finding(claim: Claim, numbers: dict[str, dict[str, Any]] | None) -> verdicts.Finding:
     entry = (numbers or {}).get(claim.decides.number) or {}
-    ends = (entry.get(name) for name in ("value", "low", "high"))
+    value, low, high = (entry.get(name) for name in ("value", "low", "high"))
     decides = claim.decides
-    return verdicts.Finding(*ends, decides.threshold, decides.margin, decides.direction == "above")
+    above = decides.direction == "above"
+    return verdicts.Finding(value, low, high, decides.threshold, decides.margin, above)
 
 
 def picture(rows: list[Judged]) -> BookFigure | None:

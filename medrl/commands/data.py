@@ -13,7 +13,7 @@ import typer
 
 from medrl.commands.endings import one_line
 
-app = typer.Typer(help="Image sets: list, fetch, verify.", no_args_is_help=True)
+app = typer.Typer(help="Groups and image sets: list, fetch, verify.", no_args_is_help=True)
 
 Size = Annotated[int, typer.Option(help="image side in pixels: 28, 64, 128 or 224")]
 Root = Annotated[str | None, typer.Option(help="folder; else $MEDMNIST_ROOT, then ~/.medmnist")]
@@ -22,12 +22,14 @@ Root = Annotated[str | None, typer.Option(help="folder; else $MEDMNIST_ROOT, the
 @app.command("list")
 @one_line
 def list_data(root: Root = None, size: Size = 28) -> None:
-    """List the image sets, and which MedMNIST files are there."""
-    from medrl_core.data import medmnist
-    from medrl_core.data.drawn import phantom
+    """List the groups of the drawn world, and which MedMNIST files are there."""
+    from medrl_core.data import groups, medmnist
+    from medrl_core.data.drawn.modalities import BOOKS_WORLD, RULES_WORLD
 
-    for key, made in phantom.MODALITIES.items():
-        print(f"phantom-{key:<16} {made.task:<11} {len(made.classes):>2} classes  made on the fly")
+    for prefix, world in (("drawn", RULES_WORLD), ("books", BOOKS_WORLD)):
+        for one in world.modalities:
+            group = f"{prefix}:{one.name}"
+            print(f"{group:<24} {groups.cause(group):<11} {'report':>10}  made on the fly")
     for name, about in medmnist.datasets().items():
         path = medmnist.path_of(name, root, size)
         place = path if path.is_file() else f"not there: medrl data fetch {name}"

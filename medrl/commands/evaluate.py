@@ -1,6 +1,6 @@
 """`medrl evaluate`: Acc@1 and Pass@K of any model on any items.
 
-Run: medrl evaluate --model data/micro-base --items questions.csv -k 16 --out answers
+Run: medrl evaluate --model data/drawn-base --items questions.csv -k 16 --out answers
 """
 
 from __future__ import annotations

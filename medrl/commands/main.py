@@ -149,19 +149,6 @@ def record(study: Annotated[str, typer.Argument(help="study whose runs are there
         print(folder)
 
 
-@app.command()
-@one_line
-def pretrain(
-    out: Annotated[str, typer.Option(help="folder of the checkpoint")] = "data/micro-base",
-    seed: Annotated[int, typer.Option(help="seed of everything drawn at random")] = 0,
-) -> None:
-    """Train the micro base model by its recipe."""
-    need("train")
-    from medrl_core.report.base_card import make
-
-    make(out=out, seed=seed)
-
-
 Logs = Annotated[
     list[Path],
     typer.Argument(help="logs of any known tool, or folders: see --format", metavar="LOG..."),
@@ -283,25 +270,41 @@ def export(
 @one_line
 def probe(
     model: Annotated[str, typer.Option(help="folder, hub id, pixels, pca:64, resnet18 ...")],
-    data: Annotated[str, typer.Option(help="image set, e.g. phantom-blood or breastmnist")],
+    data: Annotated[
+        str, typer.Option(help="group of items, e.g. 'drawn:chest film', or a MedMNIST name")
+    ],
     root: Root = None,
     size: Size = 28,
     allow: Annotated[list[str], typer.Option(help="name whose file may differ")] = [],  # noqa: B006
     n_train: Annotated[int, typer.Option(min=10, help="training images at most")] = 600,
     n_test: Annotated[int, typer.Option(min=1, help="test images at most")] = 300,
     layer: Annotated[str, typer.Option(help="merger or patch")] = "merger",
-    pooling: Annotated[str, typer.Option(help="mean, max or class")] = "mean",
-    seed: Annotated[int, typer.Option(help="seed of phantom images and the bootstrap")] = 0,
+    pooling: Annotated[
+        str | None,
+        typer.Option(help="mean, max, class or all; else all for a group, mean for a set"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="seed of the pictures and the bootstrap")] = 0,
 ) -> None:
-    """Measure a frozen tower on one image set: linear probe, the paper's probe and kNN."""
-    need("models")
-    from medrl_core.report import tables
-    from medrl_core.vision import axis as vision
+    """Measure a frozen tower: word by word on a group of items, or on a MedMNIST set.
 
-    images = vision.load_limited(
-        data, n_train=n_train, n_test=n_test, root=root, size=size, allow=allow, seed=seed
-    )
-    found = vision.probe_once(images, model, layer=layer, pooling=pooling, seed=seed)
+    On a set: linear probe, the paper's probe and kNN.
+    """
+    need("models")
+    from medrl_core.data import groups, medmnist
+    from medrl_core.report import tables
+    from medrl_core.vision import axis
+
+    if groups.kind(data) != "own":
+        found = axis.of_group(
+            data, model, n_train=n_train, n_test=n_test, layer=layer, pooling=pooling or "all",
+            seed=seed, root=root, allow=tuple(allow),
+        )  # fmt: skip
+        print(f"{model} on {groups.label(data)}, {found.n.iloc[0]} test items, words read in %")
+        print((100 * found.set_index("word")[["value", "low", "high", "floor"]]).round(1))
+        return
+    whole = medmnist.load(data, root, size, tuple(allow))
+    images = axis.limited(whole, n_train=n_train, n_test=n_test, seed=seed)
+    found = axis.of_set(images, model, layer=layer, pooling=pooling or "mean", seed=seed)
     print(f"{model} on {images.name} ({images.origin}), {found.n.iloc[0]} test images")
     print(tables.pivot(found, row="metric", column="probe", unit="number").to_string(index=False))
 

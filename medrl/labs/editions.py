@@ -99,7 +99,7 @@ def start(lab: str) -> Path:
     Raises: UserError outside a clone.
     """
     here = Path.cwd()
-    clone = next((one for one in (here, *here.parents) if (one / "data/micro-base").is_dir()), None)
+    clone = next((one for one in (here, *here.parents) if (one / "data/drawn-base").is_dir()), None)
     if clone is None:
         raise UserError(f"{here} is in no clone of medrl: put this notebook into a clone's folder")
     from transformers.utils.logging import disable_progress_bar

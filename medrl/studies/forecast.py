@@ -94,9 +94,9 @@ def trainings(notebook: str, values: parameters.Common) -> list[tuple[str, str, 
     """
     import torch
 
-    if notebook not in ("03_sft", "04_rl", "08_beyond"):
-        return []
     given = values.model_dump()
+    if "init" not in given:
+        return []
     model, config = estimate.shape(given["init"]), given.get("launch")
     gpus = launch.processes(launch.config_file(config, check=False)) if config else 1
     on_gpu = bool(config) or torch.cuda.is_available()
@@ -114,17 +114,23 @@ def trainings(notebook: str, values: parameters.Common) -> list[tuple[str, str, 
         "width": 2 if on_gpu else 4,
     }
     groups, seeds = len(given["groups"]), len(given["seeds"])
-    if notebook == "03_sft":
+    if "completions" not in given:
         labels = max(given["labels"])
         steps = max(1, labels * given["passes"] // per_step)
         one = Plan(steps=steps, care=False, sampled=False, **shared)
         times = f"{groups} groups x {len(given['labels'])} amounts x {seeds} seeds, fewer steps"
         return [(f"SFT on {labels} labels", times, one)]
     steps = given["completions"] // per_step
-    objectives = given.get("objectives") or [given["objective"]]
-    one = Plan(steps=steps, care="care" in objectives, **shared)
-    times = f"{groups} groups x {len(objectives)} objectives x {seeds} seeds, and controls"
-    return [(f"RL, {given['completions']} completions", times, one)]
+    named = [given.get("objective"), *given.get("objectives", []), *given.get("arms", [])]
+    one = Plan(steps=steps, care="care" in named, **shared)
+    what = {
+        "01_vision": f"{sum('rl' in tower for tower in given.get('towers', []))} towers",
+        "05_transfer": f"{len(given['train_on'])} groups x {len(given['betas'])} weights of the KL"
+        if "betas" in given else "",
+        "06_boundary": f"{groups} groups, from the start and after SFT",
+        "08_beyond": f"{groups} groups x {len(given.get('objectives', []))} objectives",
+    }.get(notebook, f"{groups} groups and controls")  # fmt: skip
+    return [(f"RL, {given['completions']} completions", f"{what} x {seeds} seeds", one)]
 
 
 def _table(one: Plan) -> list[str]:

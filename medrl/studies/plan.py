@@ -287,6 +287,14 @@ def _groups(named: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(text for _, text in texts))
 
 
+def _own_trained_on(named: dict[str, Any]) -> list[str]:
+    """Return the sources of the user's own that are there and that a run trains on."""
+    if "init" not in named:
+        return []
+    asked = [text for _, text in _texts_at(named.get("train_on", named.get("groups")))]
+    return [text for text in asked if groups.kind(text) == "own" and Path(text).exists()]
+
+
 def _medmnist_sets(named: dict[str, Any]) -> list[str]:
     parts = [group.split(":") for group in _groups(named)]
     return list(dict.fromkeys(one[1] for one in parts if one[0] in ("strips", "medmnist")))
@@ -304,6 +312,11 @@ def lacking(values: parameters.Common) -> list[str]:
     for place, text in _texts_at(own_items | {"sources": named.get("sources", {})}):
         if not Path(text).exists() and not PINNED.fullmatch(text):
             found.append(f"file {text} ({place})")
+    for text in _own_trained_on(named):
+        try:
+            groups.check_split(text, "train")
+        except UserError as error:
+            found.append(str(error))
     for name in _medmnist_sets(named):
         try:
             if medmnist.path_of(name, named["root"]).is_file():
@@ -314,7 +327,13 @@ def lacking(values: parameters.Common) -> list[str]:
             found.append(str(error))
     try:
         if asked := _benchmarks(named):
-            benchmarks.places(asked, named.get("vqa_root"), named.get("sources", {}))
+            there = benchmarks.places(asked, named.get("vqa_root"), named.get("sources", {}))
+            # A benchmark of 07 that is not there is "not run"; a group has to be.
+            wanted = [name for name in asked if name not in named.get("benchmarks", [])]
+            found += [
+                f"items of {name}: set VQA_ROOT to the folder of the benchmarks"
+                for name in wanted if name not in there
+            ]  # fmt: skip
     except UserError as error:
         found.append(str(error))
     return found

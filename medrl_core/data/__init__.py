@@ -1,1 +1,1 @@
-"""Images and items: the phantom, MedMNIST, medical VQA, and the prompts made of them."""
+"""Images and items: the drawn world, MedMNIST, medical VQA, and the prompts made of them."""

@@ -124,7 +124,28 @@ def _own(source: str, split: str, n: int | None, seed: int) -> list[Item]:
     if not Path(source).exists() and not rows.PINNED.fullmatch(source):
         kinds = ", ".join(f"{one}:NAME" for one in KINDS)
         raise UserError(f"group {source!r} is no file or folder, and none of {kinds}")
+    check_split(source, split)
     return _some(own.read_items(source, split=split), n, seed)
+
+
+def check_split(source: str, split: str) -> None:
+    """Refuse a source of the user's own for training or validation that does not say which rows.
+
+    Rows of no split are test items: else the same questions would teach and examine.
+
+    Raises:
+        UserError: no row is of the split, or some rows are of none.
+    """
+    from medrl_core.data import own, rows
+
+    if split == "test" or rows.PINNED.fullmatch(own.read_about(source).source):
+        return
+    named = own.splits(source)
+    if split not in named or "" in named:
+        raise UserError(
+            f"{source} does not say which of its items are for {split}: give each row a split "
+            f"({', '.join(SPLITS)}), as a column or by its file or folder"
+        )
 
 
 def _some(items: list[Item], n: int | None, seed: int) -> list[Item]:

@@ -1,17 +1,14 @@
-"""Hold labelled image sets and read and write them in the MedMNIST file layout."""
+"""Hold labelled image sets and read them in the MedMNIST file layout."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from medrl_core.errors import UserError
-from medrl_core.files import write_bytes
 
 SPLITS = ("train", "val", "test")
 KEYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
@@ -24,14 +21,14 @@ class ImageSet:
     """One labelled image set in three splits.
 
     Arguments:
-        name: what a user calls it, as "phantom-blood" or "bloodmnist".
+        name: what a user calls it, as "bloodmnist".
         modality: kind of image as a question names it, as "blood smear"; sets of one kind share it.
         task: "binary", "multiclass", "ordinal" or "multilabel".
         classes: class names; the label is the place in this tuple.
         images: split -> (N, H, W) or (N, H, W, 3) uint8.
         labels: split -> (N,) int64, or (N, L) int64 of 0 and 1 for "multilabel".
-        origin: "phantom", "official" (bytes match the published sum) or "unverified".
-        md5: hex sum of the file, or of the file that would be written.
+        origin: "official" (bytes match the published sum) or "unverified".
+        md5: hex sum of the file.
     """
 
     name: str
@@ -42,61 +39,6 @@ class ImageSet:
     labels: dict[str, np.ndarray]
     origin: str
     md5: str
-
-
-def npz_bytes(images: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> bytes:
-    """Packs splits in the MedMNIST npz layout, with the same bytes every time.
-
-    Arguments:
-        images: split -> (N, H, W) or (N, H, W, 3) uint8.
-        labels: split -> (N,) or (N, L) whole numbers from 0 to 255.
-
-    Returns:
-        The bytes of an npz file with the keys train_images, train_labels and so on.
-
-    Raises:
-        UserError: images are not uint8, or a label does not fit one byte.
-    """
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for split in SPLITS:
-            picture, label = images[split], np.asarray(labels[split])
-            if picture.dtype != np.uint8:
-                raise UserError(f"{split}_images are {picture.dtype}: convert them to uint8")
-            if label.size and (label.min() < 0 or label.max() > 255):
-                raise UserError(f"{split}_labels leave 0..255: number the classes from 0")
-            label = label.astype(np.uint8)
-            label = label if label.ndim == 2 else label[:, None]
-            for kind, array in (("images", picture), ("labels", label)):
-                member = io.BytesIO()
-                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-                # A ZipInfo of our own has a fixed date, so equal arrays give equal files.
-                entry = zipfile.ZipInfo(f"{split}_{kind}.npy")
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(entry, member.getvalue())
-    return packed.getvalue()
-
-
-def write_npz(
-    path: str | Path, images: dict[str, np.ndarray], labels: dict[str, np.ndarray]
-) -> str:
-    """Writes splits as a MedMNIST npz file, whole or not at all.
-
-    Arguments:
-        path: file to write; its folder is made.
-        images: split -> (N, H, W) or (N, H, W, 3) uint8.
-        labels: split -> (N,) or (N, L) whole numbers from 0 to 255; stored as (N, 1) or (N, L).
-
-    Returns:
-        MD5 of the file, hex.
-
-    Raises:
-        UserError: see `npz_bytes`.
-    """
-    path, packed = Path(path), npz_bytes(images, labels)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, packed)
-    return hashlib.md5(packed).hexdigest()
 
 
 def file_md5(path: str | Path) -> str:

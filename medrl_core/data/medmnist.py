@@ -116,7 +116,7 @@ def info(name: str) -> Info:
         raise UserError(f"{name} is a 3D set, not supported: use one of {', '.join(SHORT)}")
     if name not in SHORT:
         raise UserError(
-            f"no data set {name!r}: use phantom-<modality> or one of {', '.join(SHORT)}"
+            f"no data set {name!r}: use one of {', '.join(SHORT)}"
         )
     entry, (modality, classes) = INFO[name], SHORT[name]
     return Info(

@@ -1,7 +1,7 @@
 """The micro model: a tiny Qwen2.5-VL with stock classes, its own tokenizer and the stock processor.
 
-Everything that runs on it runs on Qwen2.5-VL-7B with another model id. `medrl pretrain --out DIR`
-trains and saves one
+Everything that runs on it runs on Qwen2.5-VL-7B with another model id.
+`python -m medrl_core.train.base.drawn --out FOLDER` trains one on the drawn world and saves it.
 """
 
 from __future__ import annotations

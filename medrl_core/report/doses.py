@@ -218,6 +218,8 @@ def took_off_more(above: pd.DataFrame, below: pd.DataFrame, seed: int) -> Estima
 
 def change(runs: pd.DataFrame, after: str, before: str, seed: int) -> Estimate | None:
     """Mean change of a rate: training seeds and items drawn, cells counted alike."""
+    # Of few samples there is no Pass@256.
+    runs = runs.dropna(subset=[after, before])
     if runs.empty:
         return None
     cells, table = cube(runs, after, ["base", "group"])
@@ -255,6 +257,8 @@ def true_reward(runs: pd.DataFrame, seed: int) -> Estimate | None:
 
 def moved(runs: pd.DataFrame, seed: int) -> Estimate | None:
     """The largest mean factor by which a control changed p, as log10, with its sign."""
+    # From a p that no sample showed there is no factor.
+    runs = runs[runs["base_p"] > 0]
     if runs.empty:
         return None
     logs = runs.assign(log=np.log10(runs["p"].clip(1e-12) / runs["base_p"]))

@@ -83,7 +83,7 @@ class Experiment:
             self._items[key] = found
             digest = hashlib.md5("".join(one.item_id + one.gold for one in found).encode())
             name = f"{groups.label(group)}, {split}"
-            self.results.data_hash(name, digest.hexdigest(), group.partition(":")[0])
+            self.results.data_hash(name, digest.hexdigest(), groups.kind(group))
         return self._items[key]
 
     def model(self):

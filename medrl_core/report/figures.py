@@ -8,7 +8,7 @@ small multiples; None means one. Series, rows and panels keep their order in the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from textwrap import fill
 from typing import Any, Literal, cast
 
@@ -20,14 +20,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, ScalarFormatter
 
-from medrl_core.errors import UserError
 from medrl_core.report.bookfigure import FONT, WIDTH, BookFigure, colours, save, style
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 GREY = "0.35"
 
 __all__ = [
-    "bars", "colours", "curves", "heat", "image_grid", "multiples", "points", "save", "style",
+    "bars", "colours", "curves", "heat", "multiples", "points", "save", "style",
     "titled",
     "training_curves",
 ]  # fmt: skip
@@ -283,30 +282,6 @@ def heat(
         for tick in ax.get_xticklabels():
             tick.set(ha="right", rotation_mode="anchor")
         ax.tick_params(axis="y", rotation=0)
-    return fig
-
-
-def image_grid(
-    images: Sequence[np.ndarray], labels: Sequence[str], *, origin: str, columns: int = 4
-) -> BookFigure:
-    """Small images with a label over each.
-
-    Args:
-        images: (H, W) or (H, W, 3) uint8 arrays.
-        labels: one text an image.
-        origin: origin of the image set; only "phantom" images may be shown in pages.
-        columns: images a row.
-
-    Raises:
-        UserError: the images are not phantoms.
-    """
-    if origin != "phantom":
-        raise UserError(f"images of origin {origin!r} are not shown; only phantom images may be")
-    with mpl.rc_context(style()):
-        fig, axes = _panels(list(labels), height=1.1 * 4 / columns + 0.35, columns=columns)
-        for ax, image in zip(axes, images, strict=True):
-            ax.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            ax.set_axis_off()
     return fig
 
 

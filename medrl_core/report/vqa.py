@@ -64,7 +64,7 @@ def narrow(scores: pd.DataFrame, k: int) -> pd.DataFrame:
 
 
 def accuracies(scores: pd.DataFrame) -> dict[str, Estimate]:
-    """Return Acc@1 by the name of its number, for example `acc1_vqa_rad_closed`."""
+    """Return Acc@1 by the name of its number, for example acc1_vqa_rad_closed."""
     return {
         f"acc1_{files.slug(row.benchmark)}_{row.questions}": _estimate(row)
         for row in _rows(scores[scores.metric == "acc@1"])

@@ -63,7 +63,7 @@ OBJECTIVES: dict[str, dict] = {
 }
 
 
-MAX_GRAD_NORM = 5.0  # PAPER.md, the official run
+MAX_GRAD_NORM = 5.0  # as the official run has it
 NO_SIGNAL = 1e-6  # advantages below this are rounding
 # What a processor gives beside tokens, by the names that TRL passes on.
 VISION = ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")

@@ -58,7 +58,7 @@ def _leave_one_out(rewards: Tensor, group: int) -> Tensor:
     return _centred(rewards, group) * group / (group - 1)
 
 
-# The names and papers are those of `medrl_core.train.grpo`. One update a batch: nothing is clipped.
+# The names and papers are those of `medrl_core.train.rl`. One update a batch: nothing is clipped.
 OBJECTIVES: dict[str, tuple[Callable, Callable]] = {
     "grpo": (group_advantages, _sequence_mean),
     "dr_grpo": (_centred, _fixed_length),

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser
 
 from browsing import listen
 from made_runs import ROOT, raw_html, write_rollouts, write_run
-from medrl.book import assembly, explorer, origin, samples, status
+from medrl.book import assembly, origin, samples, status
 from medrl.book.chapter import Chapter
 from medrl.commands.scores import score_folder
 from medrl.studies import comparison, plan, sweep
@@ -199,26 +199,22 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", str(source), str(top / "html")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    interactive = (("rollouts", "rollouts", samples), ("explore", "explorer", explorer))
-    for page, script, write in interactive:
-        place = top / "html" / page
-        store = top / "more/runs/toy/02_support"
-        if not store.exists():
-            write_run(store, "toy", "02_support")
-            write_rollouts(store, {text: [[0, 1], [1, 1]] for text in HOSTILE}, HOSTILE[0])
-            named = provenance.read(store).model_copy(update={"parameters": {"seed": 0}})
-            provenance.write(named, store)
-        write.write(Chapter("toy", top / "more/runs", top / "records", ROOT / "data"), place)
-        shutil.copy(ROOT / f"book/extra/{page}/{script}.js", place)
-        head = '<!doctype html><meta charset="utf-8"><title>x</title>'
-        (top / f"html/{page}.html").write_text(head + raw_html(f"{page}.md"), encoding="utf-8")
+    store, place = top / "more/runs/toy/02_support", top / "html/rollouts"
+    write_run(store, "toy", "02_support")
+    write_rollouts(store, {text: [[0, 1], [1, 1]] for text in HOSTILE}, HOSTILE[0])
+    named = provenance.read(store).model_copy(update={"parameters": {"seed": 0}})
+    provenance.write(named, store)
+    samples.write(Chapter("toy", top / "more/runs", top / "records", ROOT / "data"), place)
+    shutil.copy(ROOT / "book/extra/rollouts/rollouts.js", place)
+    head = '<!doctype html><meta charset="utf-8"><title>x</title>'
+    (top / "html/rollouts.html").write_text(head + raw_html("rollouts.md"), encoding="utf-8")
     return top
 
 
 PAGES = {
     "tables": "html/tables.html", "figure": "html/figure.html", "status": "html/status.html",
     "executed notebook": "html/runs/02_support.html", "model card": "html/card.html",
-    "rollouts": "html/rollouts.html", "explorer": "html/explore.html",
+    "rollouts": "html/rollouts.html",
     "sweep": "runs/toy/sweeps/a/index.html", "SVG": "runs/toy/02_support/figures/points.svg",
 }  # fmt: skip
 
@@ -244,7 +240,7 @@ def test_hostile_texts_are_texts(browser: Browser, built: Path, tried, name: str
         assert asked == []
         assert heard.outside(built.as_uri()) == []
         assert heard.errors == []
-    if name not in ("SVG", "explorer", "figure"):
+    if name not in ("SVG", "figure"):
         shown = page.evaluate("document.documentElement.textContent")
         for text in HOSTILE:
             assert " ".join(text.split()) in " ".join(shown.split()), text

@@ -180,22 +180,6 @@ def test_code_of_an_executed_notebook_is_folded_and_one_click_away(
     page.close()
 
 
-def test_the_explorer_reacts(browser: Browser, site: str) -> None:
-    page = browser.new_page()
-    page.goto(f"{site}explore.html")
-    decision = page.locator("output[name=decision]")
-    page.get_by_label("tau_support").fill("0")
-    expect(decision).not_to_have_text(re.compile("^bridge"))
-    page.get_by_label("delta_gap").fill("0.3")
-    expect(page.locator("[data-shows=delta]")).to_have_text("0.3")
-    expect(page.locator("[data-chart=curve] svg path").first).to_be_attached()
-    page.get_by_label("Study").select_option("medmnist")
-    modality = page.locator("select[name=modality]")
-    expect(modality).to_have_value(re.compile("mnist", re.I))
-    expect(decision).to_have_text(re.compile("^(bridge|sharpen|stop|undecided): "))
-    page.close()
-
-
 def test_the_rollouts_filter(browser: Browser, site: str) -> None:
     page = browser.new_page()
     page.goto(f"{site}rollouts.html")

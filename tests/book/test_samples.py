@@ -6,19 +6,21 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+import tiny
 from made_runs import HOSTILE, ROOT, raw_html, write_rollouts, write_run
 from medrl.book import samples
 from medrl.book.chapter import Chapter
-from medrl_core.data.drawn import phantom
+from medrl_core.data import groups
 from medrl_core.data.items import build_items, question_of
 
 # 30 items of a greedy answer and three samples: one right answer an item, and it is a sample.
-SETS = {"phantom-blood": [[0, 0, 1, 0]] * 30}
+SETS = {"bloodmnist": [[0, 0, 1, 0]] * 30}
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +73,17 @@ def test_filters_leave_what_fits_and_pages_turn(page: Page) -> None:
 
 
 def test_the_question_is_the_one_that_was_asked() -> None:
-    images = phantom.make("blood", n_train=1, n_val=1, n_test=6, seed=5)
+    images = tiny.made_set(1, 1, 6)
     for answer_format in ("open", "mcq"):
         for item in build_items(images, "test", answer_format, seed=5):
             index = int(item.image_id.split("/")[-1])
             assert question_of(item.modality, index, answer_format, 5) == item.question
+
+
+def test_the_question_of_a_report_is_the_one_that_was_asked() -> None:
+    for item in groups.load("drawn:chest film", "test", n=2):
+        row = SimpleNamespace(item_id=item.item_id, modality=item.modality, answer_format="report")
+        assert samples._question(row, 5) == item.question == "Report this chest film."
 
 
 def test_a_sample_is_even_over_kinds_and_the_same_each_time() -> None:

@@ -314,14 +314,15 @@ def test_an_output_that_is_a_file_is_refused(model, items, tmp_path):
     assert "is a file: name a folder" in refused(*words)
 
 
-def test_probe_prints_all_three_probes_with_intervals_and_the_same_again(model):
-    words = ["--data", "phantom-breast", "--n-train", 24, "--n-test", 12]
+def test_probe_says_word_by_word_what_is_read_and_the_same_again(model):
+    words = ["--data", "drawn:chest film", "--n-train", 24, "--n-test", 12]
     text = said("probe", "--model", model, *words)
-    assert text.splitlines()[0] == f"{model} on phantom-breast (phantom), 12 test images"
-    header, *rows = text.splitlines()[1:]
-    assert header.split() == ["metric", "linear", "paper", "knn", "commonest", "class"]
-    assert [row.split()[0] for row in rows] == ["accuracy", "auc", "balanced_accuracy", "ece"]
-    assert all(row.count("[") == 3 for row in rows[:3]) and "[" not in rows[3]
+    lines = text.splitlines()
+    assert lines[0] == f"{model} on chest film, 12 test items, words read in %"
+    assert lines[1].split() == ["value", "low", "high", "floor"]
+    assert [line.split()[0] for line in lines[3:]] == [
+        "kind", "side", "level", "size", "density", "count", "all",
+    ]
     assert text == said("probe", "--model", model, *words)
     assert text != said("probe", "--model", "pixels", *words)
 
@@ -330,17 +331,23 @@ def test_probe_on_real_breastmnist_in_one_command():
     root = os.environ.get("MEDMNIST_ROOT") or ROOT.parent / "shared/medmnist"
     if not (Path(root) / "breastmnist.npz").is_file():
         pytest.skip(f"no breastmnist.npz in {root}: set MEDMNIST_ROOT to run on real images")
-    text = said("probe", "--model", ROOT / "data/micro-base", "--data", "breastmnist",
+    text = said("probe", "--model", ROOT / "data/drawn-base", "--data", "breastmnist",
                 "--root", root)
-    assert "on breastmnist (official), 156 test images" in text.splitlines()[0]
-    accuracy = float(text.splitlines()[2].split()[1])
+    first, header, *rows = text.splitlines()
+    assert "on breastmnist (official), 156 test images" in first
+    assert header.split() == ["metric", "linear", "paper", "knn", "commonest", "class"]
+    assert [row.split()[0] for row in rows] == ["accuracy", "auc", "balanced_accuracy", "ece"]
+    assert all(row.count("[") == 3 for row in rows[:3]) and "[" not in rows[3]
+    accuracy = float(rows[0].split()[1])
     assert 114 / 156 < accuracy < 1  # more than always naming the commonest class
 
 
 @pytest.mark.parametrize(("words", "why"), [
-    (["--model", "pixels", "--data", "phantom-liver"], "liver"),
-    (["--model", "pca:9999", "--data", "phantom-breast"], "number of components"),
-    (["--model", "random", "--data", "phantom-breast", "--layer", "top"], "layer 'top'"),
+    (["--model", "pixels", "--data", "drawn:liver"], "liver"),
+    (["--model", "pixels", "--data", "liver"], "no data set 'liver'"),
+    (["--model", "pca:9999", "--data", "drawn:chest film"], "number of components"),
+    (["--model", "random", "--data", "drawn:chest film", "--layer", "top"], "layer 'top'"),
+    (["--model", "resnet18", "--data", "drawn:chest film"], "resnet18 learns one label"),
 ])
 def test_probe_refuses(words, why):
     assert why in refused("probe", *words, "--n-train", 24, "--n-test", 12)

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from damaging import check, cuts, flips, of_one_form, refused
+from made_images import write_npz
 from medrl.commands import scores
 from medrl_core.data import images, pictures
 from medrl_core.data.own import read_items
@@ -29,7 +30,7 @@ READ_WHOLE = "refused in one line that names the file, or read whole"
 def test_npz(tmp_path, tried):
     path, rng = tmp_path / "a.npz", np.random.default_rng(0)
     pixels = {split: rng.integers(0, 255, (8, 28, 28), np.uint8) for split in images.SPLITS}
-    images.write_npz(path, pixels, {split: np.arange(8) % 2 for split in images.SPLITS})
+    write_npz(path, pixels, {split: np.arange(8) % 2 for split in images.SPLITS})
     about = {"name": "a", "modality": "m", "task": "binary", "classes": ("x", "y")}
 
     def read():

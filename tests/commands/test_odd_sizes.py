@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 import tiny
 from damaging import refused
+from made_images import write_npz
 from medrl.commands import main as cli
 from medrl.commands.scores import score_folder, summary
-from medrl_core.data.images import SPLITS, ImageSet, read_npz, write_npz
+from medrl_core.data.images import SPLITS, ImageSet, read_npz
 from medrl_core.data.items import build_items
 from medrl_core.data.own import read_items
 from medrl_core.data.pictures import MAX_PIXELS
@@ -31,7 +32,7 @@ from medrl_core.sample.rollouts import SCHEMA, RolloutStore
 from medrl_core.sample.sampling import Completion, Decoding
 from medrl_core.score.evaluate import rollout_rows
 from medrl_core.score.statistics import score
-from medrl_core.vision import axis as vision
+from medrl_core.vision import axis
 
 
 def black_png(path: Path, width: int, height: int) -> None:
@@ -261,7 +262,7 @@ def images_of(n: int, classes: tuple[str, ...] = ("x", "y"), label: int = 0) -> 
     return ImageSet(
         "s", "m", "multiclass", classes,
         {split: draw.integers(0, 255, (n, 8, 8), np.uint8) for split in SPLITS},
-        {split: np.full(n, label) for split in SPLITS}, "phantom", "0",
+        {split: np.full(n, label) for split in SPLITS}, "unverified", "0",
     )  # fmt: skip
 
 
@@ -277,7 +278,7 @@ def test_nothing_is_refused(tmp_path, tried):
         with pytest.raises(UserError, match="a.npz: train_images holds no image"):
             read_npz(tmp_path / "a.npz", **about, origin="unverified")
     with tried(), pytest.raises(UserError, match="s has no images to train and val and test"):
-        vision.probe_once(images_of(0), "pixels")
+        axis.of_set(images_of(0), "pixels")
     for content in ("", "\n\n", " "):
         with tried(), pytest.raises(UserError, match="items.jsonl contains no item"):
             (tmp_path / "items.jsonl").write_text(content)
@@ -299,9 +300,9 @@ def test_nothing_is_refused(tmp_path, tried):
 def test_one_class_and_one_image(tried):
     for classes, label in ((("x", "y"), 1), (("x",), 0)):
         with tried():
-            found = vision.probe_once(images_of(12, classes, label), "pixels")
+            found = axis.of_set(images_of(12, classes, label), "pixels")
             values = found.set_index(["probe", "metric"]).value
             for kind in ("linear", "paper", "knn"):
                 assert values[kind, "accuracy"] == 1 and np.isnan(values[kind, "auc"])
     with tried(), pytest.raises(UserError, match="needs two training images"):
-        vision.probe_once(images_of(1), "pixels")
+        axis.of_set(images_of(1), "pixels")

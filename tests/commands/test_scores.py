@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 import tiny
 from medrl.commands import main as cli
-from medrl_core.data.drawn import phantom
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def asked(tmp_path):
     processor.save_pretrained(tmp_path / "model")
     from PIL import Image
 
-    pictures = phantom.make("blood", n_train=2, n_val=1, n_test=1).images["train"]
+    pictures = tiny.image_set().images["train"][:2]
     lines = []
     for index, picture in enumerate(pictures):
         Image.fromarray(picture).save(tmp_path / f"{index}.png")

@@ -199,7 +199,7 @@ def test_real_vqa_rad_gives_equal_results_from_the_jsonl_and_from_the_data_set(t
     (rows,) = benchmarks.load(["VQA-RAD"], sources={"VQA-RAD": str(table)}, **small).values()
     assert len(lines) == 6
     assert benchmarks.fingerprint(lines) == benchmarks.fingerprint(rows)
-    net, processor = hub.load("data/micro-base")
+    net, processor = hub.load("data/drawn-base")
     frames = [
         evaluate(net, processor, items, RolloutStore(tmp_path / name), k=2, seed=0,
                  decoding=Decoding(max_new_tokens=12), model_name="m", model_hash="h")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from medmnist.info import INFO
 
+from made_images import write_npz
 from medrl_core.data import medmnist as sets
-from medrl_core.data.images import write_npz
 from medrl_core.errors import UserError
 
 SHARED = Path(os.environ.get("MEDRL_SHARED", Path(__file__).resolve().parents[3] / "shared"))

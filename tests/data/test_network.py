@@ -191,7 +191,7 @@ def test_commands_ask_nobody(toy, tried):
         + ["--max-new-tokens", "8"],
         ["score", "out"],
         ["diagnose", "out", "-k", "2"],
-        ["probe", "--model", str(model), "--data", "phantom-oct", "--n-train", "40"]
+        ["probe", "--model", str(model), "--data", "drawn:OCT scan", "--n-train", "40"]
         + ["--n-test", "20"],
         ["run", "02_support", "--study", "toy"],
         ["data", "fetch", "breastmnist", "--root", "none"],

@@ -26,7 +26,7 @@ def made(tmp_path_factory):
     """The folder in which the page's Python was run, and the base model is at its place."""
     folder = tmp_path_factory.mktemp("page")
     (folder / "data").mkdir()
-    (folder / "data/micro-base").symlink_to(ROOT / "data/micro-base")
+    (folder / "data/drawn-base").symlink_to(ROOT / "data/drawn-base")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         names: dict = {}
@@ -53,7 +53,7 @@ def test_the_commands_lead_from_a_csv_to_a_decision(made, monkeypatch):
     assert "items: 20 (test 20) of questions" in said["data"]
     assert "mcq: 20 items, guess floor 50.0%" in said["data"]
     assert "Pass@4" in said["evaluate"] and said["score"] == said["evaluate"]
-    assert said["diagnose"].startswith("questions (data/micro-base, mcq")
+    assert said["diagnose"].startswith("questions (data/drawn-base, mcq")
     assert Path("answers/diagnosis.json").is_file()
 
 

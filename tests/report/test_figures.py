@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medrl_core.errors import UserError
 from medrl_core.report import figures, tables
 from medrl_core.score.intervals import Estimate
 
@@ -62,9 +61,6 @@ def every_plot(passk: pd.DataFrame) -> dict:
         "points": figures.points(last, by="name", floor="floor"),
         "bars": figures.bars(last, group="dataset", by="name"),
         "heat": figures.heat(last, row="name", column="dataset"),
-        "image_grid": figures.image_grid(
-            [np.zeros((4, 4), np.uint8)] * 3, ["a", "b", "c"], origin="phantom"
-        ),
         "training_curves": figures.training_curves(steps),
         "multiples": figures.multiples(grid_rows(), x="k", by="t", panel="number"),
     }
@@ -82,7 +78,7 @@ def test_save_writes_the_same_bytes_twice_and_no_date(passk, tmp_path):
     for name, fig in every_plot(passk).items():
         figures.save(fig, tmp_path / "b", name, passk, alt="What it shows.")
     written = sorted(p.name for p in (tmp_path / "a").iterdir())
-    assert len(written) == 7 * 4
+    assert len(written) == 6 * 4
     for name in written:
         content = (tmp_path / "a" / name).read_bytes()
         assert content == (tmp_path / "b" / name).read_bytes(), name
@@ -166,11 +162,6 @@ def test_training_curves_have_one_panel_a_metric_and_skip_missing_values():
     fig = figures.training_curves(table)
     assert [ax.get_title(loc="left") for ax in fig.axes] == ["reward", "length (tokens)"]
     assert fig.axes[1].get_lines()[0].get_xdata().tolist() == [2]
-
-
-def test_only_phantom_images_are_shown():
-    with pytest.raises(UserError, match="only phantom"):
-        figures.image_grid([np.zeros((2, 2), np.uint8)], ["x"], origin="official")
 
 
 def test_more_series_than_can_be_told_apart_are_refused():

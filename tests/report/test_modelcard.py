@@ -15,7 +15,7 @@ from medrl_core.score.evaluate import evaluate
 from medrl_core.train import sft
 
 MADE = {
-    "notebook": "04_rl", "study": "smoke", "datasets": ["phantom-blood"],
+    "notebook": "04_rl", "study": "smoke", "datasets": ["drawn:chest film"],
     "parameters": {"arm": "rl", "learning_rate_rl": 5e-5},
 }
 
@@ -32,12 +32,12 @@ def test_a_card_holds_what_was_done_and_what_came_of_it(base, tmp_path):
         model, processor, tiny.items("mcq", 4), RolloutStore(tmp_path), k=2, model_name="tiny",
         model_hash="x", decoding=Decoding(max_new_tokens=4),
     )
-    modelcard.write(base, base="data/micro-base", rollouts=rollouts, **MADE)
+    modelcard.write(base, base="data/drawn-base", rollouts=rollouts, **MADE)
     card = ModelCard.load(base / "README.md")
-    assert card.data.base_model == "data/micro-base"
+    assert card.data.base_model == "data/drawn-base"
     assert card.data.library_name == "transformers"
     assert card.data.tags == ["medrl", "04_rl", "smoke"]
-    assert card.data.datasets == ["phantom-blood"]
+    assert card.data.datasets == ["drawn:chest film"]
     assert "Not for medical use" in card.text
     assert '"learning_rate_rl": 5e-05' in card.text
     assert "acc@1" in card.text and "pass@2" in card.text and "Not measured" not in card.text

@@ -21,7 +21,7 @@ def test_what_is_kept_is_read_again(tmp_path):
     res = new(tmp_path / "run")
     res.number("h2", np.float32(0.5), low=0.25, high=np.float64(0.75), n=np.int64(8), unit="points")
     res.table("t", pd.DataFrame({"k": [1, 2], "value": [0.5, math.nan], "ok": [True, False]}))
-    res.data_hash("phantom-blood", "d41d", "phantom")
+    res.data_hash("chest film", "d41d", "drawn")
     res.model_hash("base", "abcd")
     assert res.save() == tmp_path / "run" / "results.json"
     assert results.read(tmp_path / "run") == {
@@ -33,7 +33,7 @@ def test_what_is_kept_is_read_again(tmp_path):
             "t": [{"k": 1, "value": 0.5, "ok": True}, {"k": 2, "value": None, "ok": False}]
         },
         "figures": {},
-        "data": {"phantom-blood": {"md5": "d41d", "origin": "phantom"}},
+        "data": {"chest film": {"md5": "d41d", "origin": "drawn"}},
         "models": {"base": "abcd"},
     }
 

@@ -187,7 +187,7 @@ def goes_on(process: psutil.Process) -> bool:
 
 def write_again(notebook: str, title: str) -> None:
     """Change what a notebook is made of: its run is then an old one."""
-    write_notebook(notebook, RESULTS.format(k="support_k") + f"# {title}\n")
+    write_notebook(notebook, RESULTS.format(k="k") + f"# {title}\n")
 
 
 # Stages of a study's second run, by what is on disk.

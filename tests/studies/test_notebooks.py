@@ -16,6 +16,7 @@ import nbformat
 import pytest
 
 from conftest import ROOT
+from medrl.studies import parameter_cells
 from medrl.studies import parameters as params
 
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -57,9 +58,13 @@ def test_each_notebook_has_a_parameter_model():
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_the_parameters_cell_holds_the_names_and_defaults_of_the_model(path):
+def test_the_parameters_cell_is_the_one_written_from_the_model(path):
+    """Types and explanations too: `python -m medrl.studies.parameter_cells` writes it anew."""
     expected = {**params.defaults(path.stem), "out": f"runs/dev/{path.stem}"}
     assert parameters(path) == expected
+    cells = nbformat.read(path, as_version=4).cells
+    (cell,) = (one for one in cells if "parameters" in tags(one))
+    assert cell.source == parameter_cells.cell(path.stem)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

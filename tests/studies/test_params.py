@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from medrl.studies import parameters
+from medrl.studies import parameter_cells, parameter_types, parameters
 from medrl_core.errors import UserError
 
 
@@ -38,35 +40,28 @@ REFUSED = [
     ("02_support", {"temperature": True}, ["temperature = True ", "over 0"]),
     ("02_support", {"temperature": float("nan")}, ["temperature = nan ", "finite"]),
     ("02_support", {"top_p": 0}, ["top_p = 0 ", "at most 1"]),
-    ("02_support", {"answer_formats": []}, ["answer_formats = []", "open, mcq"]),
-    ("02_support", {"answer_formats": ["mcq", "mcq"]}, ["answer_formats", "twice"]),
-    ("02_support", {"datasets": ["phantom-blod"]}, ["datasets[0]", "'phantom-blood'"]),
+    ("02_support", {"groups": []}, ["groups = []", "list of [text"]),
+    ("02_support", {"groups": ["a.csv", "a.csv"]}, ["groups", "twice"]),
+    ("02_support", {"groups": ["draw:chest film"]}, ["groups[0]", '"drawn:NAME"', "your own"]),
+    ("02_support", {"groups": ["strips:"]}, ["groups[0] = 'strips:'", '"strips:SET:RULE"']),
     ("02_support", {"model": "run:3_sft"}, ["model = 'run:3_sft'", "run:NOTEBOOK/path"]),
     ("02_support", {"model": "run:03_sft/../../x"}, ["model = ", "run:NOTEBOOK/path"]),
-    ("00_data", {"datasets": "retinamnist"}, ["'retinamnist' is ref", "datasets=[retinamnist]"]),
-    ("00_data", {"size": 32}, ["size = 32 ", "28, 64, 128, 224"]),
+    ("00_data", {"groups": "mine.csv"}, ["'mine.csv' is ref", "groups=[mine.csv]"]),
+    ("00_data", {"n_show": 9}, ["n_show = 9 ", "at most 8"]),
     ("00_data", {"root": 3}, ["root = 3 ", "text or null"]),
-    ("01_vision", {"towers": {"net": "resnet18"}, "fractions": [0.5]}, ["resnet18", "add 1.0"]),
-    ("01_vision", {"towers": {"base": 1}}, ["towers[base] = 1 ", "names to"]),
+    ("00_data", {"allow": "bloodmnist"}, ["'bloodmnist' is refused", "allow=[bloodmnist]"]),
+    ("01_vision", {"towers": ["resnet18"]}, ["towers[0] = 'resnet18'", "one of pixels"]),
     ("01_vision", {"seeds": [0, -1]}, ["seeds[1] = -1 ", "at least 0"]),
     ("03_sft", {"lora": "yes"}, ["lora = 'yes'", "true or false"]),
-    ("05_transfer", {"arms": "run:04_rl/models"}, ["arms = ", "run:NOTEBOOK"]),
+    ("03_sft", {"mixed": [1.5]}, ["mixed[0] = 1.5", "at most 1"]),
+    ("04_rl", {"arms": ["sft"]}, ["arms[0] = 'sft'", "one of rl, care"]),
+    ("05_transfer", {"rl": "run:04_rl/models"}, ["rl = ", "run:NOTEBOOK"]),
     ("07_vqa", {"benchmarks": ["VQARAD"]}, ["no benchmark 'VQARAD'; did you mean 'VQA-RAD'?"]),
+    ("07_vqa", {"sources": {"mine": ""}}, ["sources[mine] = ''", "at least 1"]),
 ]
 CONTRADICTIONS = [
-    ("00_data", {"n_show": 9, "n_train": 8}, ["n_show = 9", "n_train = 8"]),
-    ("00_data", {"allow": ["bloodmnist"]}, ["allow = ['bloodmnist']", "datasets"]),
-    ("01_vision", {"fractions": [0.01], "n_train": 100}, ["fractions = [0.01]", "n_train = 100"]),
-    ("03_sft", {"n_train": [64, 8], "batch_size": 16}, ["batch_size = 16", "n_train = 8"]),
-    ("03_sft", {"epochs_curve": [4], "batch_size": 32, "n_curve": 16}, ["n_curve = 16"]),
-    ("03_sft", {"mixture": {"phantom-ct": 1.0}}, ["mixture = ['phantom-ct']", "datasets"]),
-    ("04_rl", {"budget": 32}, ["batch_size = 64", "budget = 32"]),
-    ("04_rl", {"objective": "passk", "num_generations": 2}, ["passk", "num_generations", "3"]),
-    ("08_beyond", {"objectives": ["passk"], "reward_k": 8}, ["reward_k = 8", "group, 8"]),
-    ("08_beyond", {"sweep_group_sizes": [4, 6]}, ["sweep_group_sizes = [6]", "batch_size = 64"]),
-    ("08_beyond", {"num_generations": 7}, ["batch_size = 64", "num_generations = 7"]),
-    ("02_support", {"k": 2}, ["support_k = 4", "k = 2"]),
-    ("05_transfer", {"train_on": ["phantom-ct"]}, ["train_on = ['phantom-ct']", "datasets"]),
+    ("04_rl", {"completions": 32}, ["per_step = 64", "completions = 32"]),
+    ("04_rl", {"per_step": 20}, ["per_step = 20", "group_size = 8"]),
 ]
 
 
@@ -96,16 +91,49 @@ def test_an_unknown_notebook_is_answered_with_the_list():
         parameters.check("02_suport", {})
 
 
-def test_names_are_those_of_the_loaders():
-    from medrl_core.data import medmnist, vqa
-    from medrl_core.data.drawn import phantom
-    from medrl_core.train import arms, grpo
+def test_a_group_is_of_a_known_kind_or_a_source_of_your_own():
+    groups = ["drawn:chest film", "strips:bloodmnist:backward", "vqa:SLAKE", "mine.csv", "a b/c"]
+    assert parameters.check("02_support", {"groups": groups}).model_dump()["groups"] == groups
+    own = {"benchmarks": ["mine"], "sources": {"mine": "mine.csv"}}
+    assert parameters.check("07_vqa", own).model_dump()["sources"] == {"mine": "mine.csv"}
 
-    phantoms = {f"phantom-{key}" for key in phantom.MODALITIES}
-    assert set(get_args(parameters.Dataset)) == phantoms | set(medmnist.datasets())
-    assert set(get_args(parameters.Benchmark)) == set(vqa.BENCHMARKS)
-    fields = parameters.model_of("08_beyond").model_json_schema()["properties"]
-    assert set(fields["objectives"]["items"]["enum"]) == set(grpo.OBJECTIVES)
-    fields = parameters.model_of("04_rl").model_json_schema()["properties"]
-    assert set(fields["arms"]["items"]["enum"]) == set(arms.ARMS)
-    assert set(fields["objective"]["enum"]) == set(grpo.OBJECTIVES)
+
+def test_names_are_those_of_the_loaders():
+    from medrl_core.data import groups, vqa
+    from medrl_core.train import arms, rl
+
+    assert set(get_args(parameter_types.Benchmark)) == set(vqa.BENCHMARKS)
+    assert set(get_args(parameter_types.Objective)) == set(rl.OBJECTIVES)
+    assert set(get_args(parameter_types.Arm)) <= set(arms.ARMS)
+    for kind in groups.KINDS:
+        assert parameters.check("00_data", {"groups": [f"{kind}:x"]})
+    for notebook in parameters.NOTEBOOKS:
+        given = parameters.defaults(notebook)
+        for name in [*given.get("groups", []), *given.get("controls_on", [])]:
+            assert groups.modality(name), name
+
+
+@pytest.mark.parametrize(
+    ("schema", "name"),
+    [
+        ({"type": "integer"}, "int"),
+        ({"enum": ["a", "b"], "type": "string"}, "str"),
+        ({"anyOf": [{"type": "number"}, {"type": "null"}]}, "float or None"),
+        ({"type": "array", "items": {"type": "string"}}, "list[str]"),
+        ({"type": "object", "additionalProperties": {"type": "string"}}, "dict[str, str]"),
+    ],
+)
+def test_a_schema_is_named_as_python_names_it(schema, name):
+    assert parameter_cells.type_name(schema) == name
+
+
+def test_a_cell_is_written_from_the_model_and_a_second_time_it_is_as_it_was(toy):
+    path = Path("notebooks/02_support.ipynb")
+    assert parameter_cells.write("02_support")
+    cells = {one["id"]: one for one in json.loads(path.read_text())["cells"]}
+    lines = "".join(cells["parameters"]["source"]).splitlines()
+    assert lines == parameter_cells.cell("02_support").splitlines()
+    assert 'groups: list[str] = ["drawn:chest film"]  # groups of items' in lines
+    assert 'second: "str or None" = None  # a base of another seed; null: one base only' in lines
+    assert lines[-1].startswith('out: str = "runs/dev/02_support"')
+    assert not parameter_cells.write("02_support")

@@ -22,7 +22,7 @@ MANIFEST = manifest.Manifest(
     commit="0123456789abcdef",
     dirty=True,
     sources={"notebooks/02_support.ipynb": "aa"},
-    data_hashes={"phantom-blood": "d41d"},
+    data_hashes={"chest film, test": "d41d"},
     model_hashes={"base": "beef"},
     packages={"torch": "2.15.0"},
     hardware={"cores": 2},
@@ -62,7 +62,7 @@ def test_the_footer_names_all_that_is_needed_to_make_it_again():
     for words in [
         "micro (embedded)",
         "`0123456789ab` with uncommitted changes",
-        "| Data: phantom-blood | `d41d` |",
+        "| Data: chest film, test | `d41d` |",
         "| Model: base | `beef` |",
         '"k": 16',
         "62 s",

@@ -76,7 +76,7 @@ def test_an_unknown_study_is_answered_with_the_list(toy):
 def test_overrides_win_over_the_study_and_it_over_its_defaults(toy):
     loaded = plan.load_study("toy")
     usual = plan.resolve(loaded, "02_support")
-    assert (usual.study, usual.seed, usual.k, usual.n_items) == ("toy", 3, 4, 100)
+    assert (usual.study, usual.seed, usual.k, usual.n_items) == ("toy", 3, 4, 128)
     assert plan.resolve(loaded, "02_support", {"k": 8, "seed": 5}).model_dump() == {
         **usual.model_dump(),
         "k": 8,
@@ -87,11 +87,11 @@ def test_overrides_win_over_the_study_and_it_over_its_defaults(toy):
 
 
 def test_references_make_dependencies_and_become_paths(toy):
-    values = plan.resolve(
-        plan.load_study("toy"), "01_vision", {"towers": {"sft": "run:03_sft/models/blood"}}
-    )
-    assert plan.dependencies(values) == ["03_sft"]
-    assert plan.with_paths(values)["towers"] == {"sft": "runs/toy/03_sft/models/blood"}
+    given = {"init": "run:03_sft/models/sft", "rl": "run:04_rl"}
+    values = plan.resolve(plan.load_study("toy"), "05_transfer", given)
+    assert plan.dependencies(values) == ["03_sft", "04_rl"]
+    told = plan.with_paths(values)
+    assert (told["init"], told["rl"]) == ("runs/toy/03_sft/models/sft", "runs/toy/04_rl")
 
 
 def test_a_run_of_other_parameters_gets_a_folder_of_its_own(toy):
@@ -158,13 +158,14 @@ def test_a_data_file_named_in_the_notebook_is_part_of_a_run(toy):
 def test_medmnist_files_are_part_of_a_run(toy, monkeypatch):
     monkeypatch.setenv("MEDMNIST_ROOT", "images")
     Path("images").mkdir()
-    for name in ("bloodmnist.npz", "bloodmnist_64.npz", "dermamnist.npz"):
-        Path("images", name).write_text(name)
-    values = plan.resolve(plan.load_study("toy"), "00_data", {"datasets": ["bloodmnist"]})
-    name = "images/bloodmnist.npz"
-    assert plan.data_files(values) == {name: Path(name)}
-    larger = plan.data_files(values.model_copy(update={"size": 64}))
-    assert list(larger) == ["images/bloodmnist_64.npz"]
+    for name in ("bloodmnist", "dermamnist", "pathmnist"):
+        Path("images", f"{name}.npz").write_text(name)
+    groups = ["strips:bloodmnist:chest-film", "medmnist:dermamnist", "drawn:chest film"]
+    values = plan.resolve(plan.load_study("toy"), "00_data", {"groups": groups})
+    assert list(plan.data_files(values)) == ["images/bloodmnist.npz", "images/dermamnist.npz"]
+    named = {"groups": ["drawn:chest film"], "train_on": ["medmnist:pathmnist"]}
+    values = plan.resolve(plan.load_study("toy"), "05_transfer", named)
+    assert list(plan.data_files(values)) == ["images/pathmnist.npz"]
 
 
 def changed_parts(notebook: str, values: dict, path: Path) -> list[str]:
@@ -181,17 +182,16 @@ def changed_parts(notebook: str, values: dict, path: Path) -> list[str]:
 
 
 def test_two_files_of_one_name_outside_the_clone_both_count(toy, tmp_path_factory):
-    """Two towers with model.safetensors each: a change of either is seen, and named."""
+    """Two bases with model.safetensors each: a change of either is seen, and named."""
     away = tmp_path_factory.mktemp("away")
-    towers = {}
-    for name in ("a", "b"):
+    models = {}
+    for name in ("model", "second"):
         (away / name).mkdir()
         (away / name / "model.safetensors").write_text(name)
-        towers[name] = str(away / name)
-    write_notebook("01_vision", "x = 1")
-    for name in towers:
-        changed = changed_parts("01_vision", {"towers": towers}, away / name / "model.safetensors")
-        assert changed == [f"towers.{name}: model.safetensors"]
+        models[name] = str(away / name)
+    for name in models:
+        changed = changed_parts("02_support", models, away / name / "model.safetensors")
+        assert changed == [f"{name}: model.safetensors"]
 
 
 def test_the_base_of_an_adapter_is_part_of_a_run(toy, tmp_path_factory):
@@ -223,6 +223,9 @@ def test_every_picture_that_an_item_names_is_part_of_a_run(toy, tmp_path_factory
     ):
         values = {"sources": {"VQA-RAD": str(away / source)}}
         assert changed_parts("07_vqa", values, away / path) == [named]
+    values = {"groups": ["drawn:chest film", str(away / "q.yaml")]}
+    changed = changed_parts("02_support", values, away / "pictures/1.png")
+    assert changed == ["groups.1: pictures/1.png"]
 
 
 def test_a_run_folder_is_complete_with_its_manifest(toy):

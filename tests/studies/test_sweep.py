@@ -88,9 +88,9 @@ def test_points_are_all_combinations_with_folders_of_their_own(toy):
         (["-p", "k=[4"], "-p k=[4 is not YAML"),
         (["-p", "k=4", "-p", "k=8"], "-p k is given twice"),
         (["-p", "k=4", "16"], "16: values are written -p name=value,value"),
-        (["-p", "datasets=[phantom-blood],phantom-oct"], "datasets = 'phantom-oct' is refused"),
+        (["-p", "groups=[a.csv],b.csv"], "groups = 'b.csv' is refused"),
         (["-p", "model=run:04_rl/x,other"], "needs run:04_rl, which study toy does not run"),
-        (["-p", "k=4,8", "-p", "support_k=2,3,8"], "support_k = 8 is more than k = 4"),
+        (["-p", "k=4,8", "-p", "top_p=0.5,2"], "top_p = 2 is refused"),
         (
             ["-p", f"k={','.join(map(str, range(4, 17)))}", "-p", "seed=1,2,3,4,5,6,7,8,9,10,11"],
             "seed has 11 values",
@@ -170,14 +170,14 @@ def test_a_killed_sweep_goes_on(clone, tried):
 
 def test_runs_that_a_point_needs_are_made_and_their_failure_is_told(clone):
     done = CliRunner().invoke(
-        cli.app, ["sweep", "06_boundary", "--study", "toy", "-p", "support_k=2"]
+        cli.app, ["sweep", "06_boundary", "--study", "toy", "-p", "k=2"]
     )
     assert done.exit_code == 0, done.stderr
     assert Path("log").read_text() == "4 1.0\n"
     write_notebook("02_support", "1 / 0")
     plan.file_hash.cache_clear()
     done = CliRunner().invoke(
-        cli.app, ["sweep", "06_boundary", "--study", "toy", "-p", "support_k=2"]
+        cli.app, ["sweep", "06_boundary", "--study", "toy", "-p", "k=2"]
     )
     assert done.exit_code == 1
     page = Path(done.stdout.strip()).read_text()
@@ -195,6 +195,6 @@ def test_a_refused_sweep_leaves_no_folder_when_a_study_is_being_made(clone):
 
 
 def test_the_command_of_a_grid_makes_the_same_grid():
-    one = grid("k=4,16", "datasets=[phantom-blood, phantom-oct],[phantom-ct]", "root=null,'a,b'")
+    one = grid("k=4,16", "groups=['drawn:chest film', a.csv],[b.csv]", "root=null,'a,b'")
     words = shlex.split(one.command("toy"))[5:]
     assert sweep.read_words("02_support", [w for w in words if w != "-p"]) == one

@@ -39,7 +39,7 @@
     const where = ["notebook", "modality", "model"].map((name) => get(row, name)).join(", ");
     const head = element("p", "");
     const verdict = get(row, "verdict");
-    const sign = { right: "reproduced", wrong: "not-reproduced" }[verdict];
+    const sign = { right: "reproduced", wrong: "reversed" }[verdict];
     head.append(element("span", verdict, `verdict ${sign}`), ` ${where} `,
       element("span", get(row, "study"), "study"));
     const list = document.createElement("dl");

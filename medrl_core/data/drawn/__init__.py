@@ -1,1 +1,1 @@
-"""The embedded world: drawn images of known facts."""
+"""The drawn world: drawn images of known facts."""

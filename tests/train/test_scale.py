@@ -1,3 +1,5 @@
+"""How a step is laid out on memory and processes, and that it stays the same step."""
+
 from __future__ import annotations
 
 import pytest
@@ -5,7 +7,8 @@ import torch
 
 import tiny
 from medrl_core.errors import UserError
-from medrl_core.train import grpo, sft
+from medrl_core.train import rl, sft
+from medrl_core.train.rl import RL
 from medrl_core.train.scale import Scale
 
 
@@ -29,33 +32,24 @@ def test_what_cannot_be_shared_is_refused(monkeypatch):
         Scale().arguments(64, "batch_size")
 
 
-def test_vllm_is_asked_for_by_name(monkeypatch):
-    assert Scale().sampling() == {}
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="vllm is not installed: pip install"):
-        Scale(vllm="colocate").sampling()
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
-    assert Scale(vllm="server").sampling() == {"use_vllm": True, "vllm_mode": "server"}
-
-
 def signal(completions, **_):
     """A reward that differs within any group of differing texts: training always moves."""
     return [len(completion[-1]["content"]) / 100 for completion in completions]
 
 
-def test_pieces_and_recomputing_change_rl_by_rounding_alone(monkeypatch):
-    monkeypatch.setattr(grpo, "accuracy_reward", signal)
-
+def test_pieces_and_recomputing_change_rl_by_rounding_alone():
     def weights(scale):
         model, processor = tiny.build()
-        model, history = grpo.train(
-            model, processor, tiny.items("open", 2), steps=2, num_generations=4, temperature=2.0,
-            completions_per_step=8, max_new_tokens=6, learning_rate=1e-3, scale=scale,
-        )
-        return tiny.weights(model), history
+        settings = RL(
+            completions=16, group=4, per_step=8, temperature=2.0, max_new_tokens=6,
+            learning_rate=1e-3, rewards=(signal,),
+        )  # fmt: skip
+        found = rl.train(model, processor, tiny.items("open", 4), settings, seed=0, scale=scale)
+        return tiny.weights(found.net), found.record
 
     (whole, first), (pieces, second) = weights(None), weights(Scale(rows=2, checkpointing=True))
-    assert [row["reward"] for row in first] == [row["reward"] for row in second]
+    assert first["step"].tolist() == second["step"].tolist() == [1, 2]
+    assert first["signal"].tolist() == second["signal"].tolist()
     moved = max((whole[n] - w).abs().max().item() for n, w in tiny.weights(tiny.build()[0]).items())
     apart = {n: (whole[n] - pieces[n]).abs() for n in whole}
     near = torch.cat([d.flatten() for d in apart.values()]) < 0.05 * moved
