@@ -27,7 +27,13 @@ from medrl_core.report.grids import COLUMNS, MARKS, NAMES, Grid, cube, trainings
 from medrl_core.report.palette import CONTROLS
 from medrl_core.score import law as laws
 from medrl_core.score import rivals
-from medrl_core.score.intervals import Estimate, interval, rate_draws, share_difference
+from medrl_core.score.intervals import (
+    Estimate,
+    interval,
+    rate_draws,
+    share_difference,
+    share_of,
+)
 from medrl_core.score.measure import Measured
 from medrl_core.score.rule import p_for
 from medrl_core.train.rewards import reading_of
@@ -190,6 +196,24 @@ def claims(runs: pd.DataFrame, *, seed: int = 0) -> dict[str, Estimate | None]:
         "n2_rate0": change(enough[enough["arm"] == "rate0"], "acc", "acc0", seed),
         "n2_p": moved(controls, seed),
     }
+
+
+def shares(runs: pd.DataFrame, law: laws.Law | None, n: int) -> dict[str, Estimate]:
+    """Give the share of RL runs that took off with enough expected hits, and with hardly any.
+
+    Arguments: `runs` in the columns of `grids.COLUMNS`; `law` and `n` completions for "p_half", the
+        p at which the law's chance of take-off is one half.
+    Returns: "took_off_enough" and "took_off_hopeless" with Wilson's interval over runs, and
+        "p_half"; nan where nothing speaks to them.
+    """
+    true = runs[runs["arm"] == "rl"]
+    sides = {"enough": true[true["hits"] >= ENOUGH], "hopeless": true[true["hits"] <= HOPELESS]}
+    found = {
+        f"took_off_{name}": share_of(int(part["took_off"].sum()), len(part))
+        for name, part in sides.items()
+    }
+    half = p_for(law, n) if law is not None else float("nan")
+    return found | {"p_half": Estimate(half, float("nan"), float("nan"), len(true))}
 
 
 def items_of(runs: pd.DataFrame) -> int:

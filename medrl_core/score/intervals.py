@@ -223,10 +223,15 @@ def rate_draws(
         return found / np.where(counts > 0, counts, np.nan)
 
 
-def _wilson(count: int, of: int, level: float) -> tuple[float, float, float]:
-    """A share and the ends of its Wilson interval."""
-    found = binomtest(count, of).proportion_ci(level, method="wilson")
-    return count / of, float(found.low), float(found.high)
+def share_of(count: int, of: int, level: float = LEVEL) -> Estimate:
+    """Estimate a share with Wilson's interval; nan where it is a share of none.
+
+    Arguments: `count` out of `of`; `level` of the interval.
+    """
+    if not of:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    ends = binomtest(count, of).proportion_ci(level, method="wilson")
+    return Estimate(count / of, float(ends.low), float(ends.high), of)
 
 
 def share_difference(a: tuple[int, int], b: tuple[int, int], level: float = LEVEL) -> Estimate:
@@ -239,10 +244,11 @@ def share_difference(a: tuple[int, int], b: tuple[int, int], level: float = LEVE
     """
     if not a[1] or not b[1]:
         raise UserError("a difference of shares needs runs on both sides; check which were made")
-    (x, x_low, x_high), (y, y_low, y_high) = _wilson(*a, level), _wilson(*b, level)
-    low = x - y - np.hypot(x - x_low, y_high - y)
-    high = x - y + np.hypot(x_high - x, y - y_low)
-    return Estimate(x - y, float(low), float(high), a[1] + b[1])
+    x, y = share_of(*a, level), share_of(*b, level)
+    value = x.value - y.value
+    low = value - np.hypot(x.value - x.low, y.high - y.value)
+    high = value + np.hypot(x.high - x.value, y.value - y.low)
+    return Estimate(value, float(low), float(high), a[1] + b[1])
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:

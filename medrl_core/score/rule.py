@@ -154,8 +154,8 @@ def choose(
             "stop", f"Acc@1 is {100 * acc:.0f}%: at most {100 * gap:.0f} points are left."
         )
     told = (
-        f"{hits.value:.2g} right completions are expected in {n:,}, and RL takes off with a chance "
-        f"of {100 * abs(said.chance):.0f}%"
+        f"{_count(hits.value)} right completions are expected in {n:,}, and RL takes off with a "
+        f"chance of {100 * abs(said.chance):.0f}%"
     )
     with_labels: Action = "bridge" if labels >= ENOUGH_LABELS else "both"
     price = 0.0 if label_price is None else labels * label_price * RUN_WORTH / RUN
@@ -176,6 +176,10 @@ def choose(
     if worth_rl >= LEFT * gap:
         return decided("sharpen", f"{told}; {labels} labels cost more than they add.")
     return decided("stop", f"{told}, and {labels} labels cost more than is left to gain.")
+
+
+def _count(hits: float) -> str:
+    return f"{hits:,.0f}" if hits >= 10 else f"{hits:.2g}"
 
 
 def _open(chance: Estimate) -> bool:
