@@ -97,8 +97,9 @@ class Doses:
             arm, group, seed, rl=settings, train=train, callbacks=[watch],
             coin_rates=self.rates.get((group, seed), ()), **self.layout,
         )  # fmt: skip
+        record = made.of_rl()
         if arm == "rl":
-            self.rates[group, seed] = made.record["accuracy"].tolist()
+            self.rates[group, seed] = record["accuracy"].tolist()
         label = kinds.label(group)
         looks = watch.frame()
         if looks.empty:  # several processes trained: nobody looked on the way
@@ -106,7 +107,7 @@ class Doses:
             looks = pd.DataFrame(ends)
         looks = looks.assign(group=label, arm=arm, seed=seed)
         self.looks.append(looks)
-        first = made.record["first_right"].dropna()
+        first = record["first_right"].dropna()
         row = run_row(before, found[group], looks, settings)
         self.rows.append(
             {
@@ -230,7 +231,7 @@ def took_off_more(above: pd.DataFrame, below: pd.DataFrame, seed: int) -> Estima
         return None
     counts = [(int(one["took_off"].sum()), len(one)) for one in (above, below)]
     if any(count in (0, of) for count, of in counts):
-        return share_difference(*counts)
+        return share_difference(counts[0], counts[1])
     ends = []
     for one in (above, below):
         _, table = cube(one.assign(value=one["took_off"].astype(float)), "value", ["base", "group"])
@@ -273,7 +274,7 @@ def true_reward(runs: pd.DataFrame, seed: int) -> Estimate | None:
         first = own.groupby(["base", "group"])["acc0"].mean().reindex(cells).to_numpy()
         means[arm] = float(np.nanmean(table, 1).mean() - first.mean())
         drawn[arm] = np.nanmean(rate_draws(table, items_of(own), seed=seed) - first, 1)
-    largest = max(arms[1:], key=means.get)
+    largest = max(arms[1:], key=lambda arm: means[arm])
     rest = np.max([drawn[arm] for arm in arms[1:]], axis=0)
     return Estimate(means["rl"] - means[largest], *interval(drawn["rl"] - rest), len(here))
 
