@@ -283,7 +283,7 @@ def test_bad_lines_are_listed_before_anything_and_can_be_left_out(model, items, 
 
 
 def test_exact_support_stands_beside_the_sampled_one(items, tmp_path):
-    words = ["evaluate", "--model", "data/micro-base", "--items", items, "--out", tmp_path / "out"]
+    words = ["evaluate", "--model", "data/drawn-base", "--items", items, "--out", tmp_path / "out"]
     words += ["-k", 4, "--max-new-tokens", 40]
     assert "exact, at least" not in said(*words)
     text = said(*words, "--exact")
