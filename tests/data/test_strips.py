@@ -143,11 +143,13 @@ def test_a_class_without_pictures_is_refused():
 
 @pytest.mark.skipif(not MEDMNIST.is_dir(), reason=f"no MedMNIST files in {MEDMNIST}")
 @pytest.mark.parametrize(("name", "answers"), [("bloodmnist", 448), ("dermamnist", 294)])
-def test_real_sets(name, answers, monkeypatch):
+def test_real_sets(name, answers):
     with pytest.raises(UserError, match="delete it and fetch it again, or allow this one file"):
         strips.load(name, str(MEDMNIST))
-    monkeypatch.setenv("MEDMNIST_ALLOW", f"{name},pathmnist")
-    items = strips.build_items(name, "E", "test", n=20, seed=900, root=str(MEDMNIST))
+    allow = (name, "pathmnist")
+    items = strips.build_items(
+        name, "E", "test", n=20, seed=900, root=str(MEDMNIST), allow=allow
+    )
     assert {item.n_answers for item in items} == {answers}
     found = strips.load(name, str(MEDMNIST), (name,))
     assert items == strips.build_items(found, "E", "test", n=20, seed=900)
