@@ -43,7 +43,7 @@ class Verdict(Part):
 class Claim(Part):
     """A claim, the check that decides it, and the verdict of each study."""
 
-    id: str = Field(description="H1 to H7 are the paper's, N1 and N2 ours")
+    id: str = Field(description="H1 to H7 of the paper, N1 and N2 of this book")
     title: str
     claim: str
     criterion: str = Field(description="written down before the run that it judges")
@@ -89,7 +89,7 @@ class Run(Part):
 class Catalogue(Part):
     """All results that the book shows. A reader should refuse a version it does not know."""
 
-    version: Literal[1] = Field(description="of this format; a breaking change raises it")
+    version: Literal[2] = Field(description="of this format; a breaking change raises it")
     title: str
     software_version: str
     study: str = Field(description="the study of this build; others are records")
@@ -113,7 +113,7 @@ def collect(chapter: Chapter, title: str) -> Catalogue:
             )
         )
     return Catalogue(
-        version=1,
+        version=2,
         title=title,
         software_version=manifest.version(),
         study=chapter.study,

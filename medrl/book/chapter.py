@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from medrl.book import citing, listed, origin, samples, scale, scoreboard, status
+from medrl.book import citing, listed, origin, reading, samples, scale, scoreboard, status
 from medrl.studies import manifest, parameters
 from medrl_core.errors import UserError
 from medrl_core.report import myst, results, tables
@@ -39,12 +39,13 @@ class Chapter:
     def functions(self) -> dict[str, Any]:
         """Return what a chapter's template can name."""
         names = ["number", "table", "figure", "published", "published_table", "scoreboard"]
-        names += ["scoreboard_figure", "answer", "judged", "params_table", "status", "real_data"]
+        names += ["scoreboard_figure", "found", "judged", "params_table", "status", "real_data"]
         names += ["rollout_files", "cite"]
         plain = {"study": self.study, "badge": origin.badge}
         plain["notebooks"] = list(parameters.NOTEBOOKS)
-        return plain | scale.functions(self._data) | {
-            name: getattr(self, name) for name in [*names, "about", "has", "verdict_list"]
+        made = scale.functions(self._data) | reading.functions(self._data)
+        return plain | made | {
+            name: getattr(self, name) for name in [*names, "about", "has", "claims_in_words"]
         }
 
     def folder(self, notebook: str, study: str) -> Path:
@@ -72,6 +73,18 @@ class Chapter:
             return self._not_run(notebook, study)
         entry = self._part(notebook, study, "numbers", name)
         return f"{myst.number(entry)} {self._label(notebook, study)}"
+
+    def found(self, notebook: str, name: str) -> str:
+        """Return a number of recorded trainings, or of this book's own where none are recorded."""
+        for one in (name, f"{name}_live"):
+            if self.has(notebook, "numbers", one):
+                entry = results.read(self.folder(notebook, self.study))["numbers"][one]
+                if entry["value"] is not None:
+                    alone = ", live runs alone" * (one != name)
+                    return f"{myst.number(entry)}{alone} {self._label(notebook, self.study)}"
+        if self.folder(notebook, self.study).is_dir():
+            return f"(not measured) {self._label(notebook, self.study)}"
+        return self._not_run(notebook, self.study)
 
     def table(
         self,
@@ -145,7 +158,8 @@ class Chapter:
         """Return one block a claim: what is claimed, how it is judged, each study's verdict."""
         blocks = []
         for claim in self._claims:
-            lines = [f"### {claim.id}. {myst.escape(claim.title)}\n\n{myst.escape(claim.claim)}"]
+            title = f"### {claim.id}. {myst.escape(claim.title)}"
+            lines = [f"(claim-{claim.id.lower()})=\n\n{title}\n\n{myst.escape(claim.claim)}"]
             lines.append(f"\n**Decides:** {myst.escape(claim.decides.criterion)}\n")
             for row in self._rows(claim):
                 lines.append(f"- {self._said(row)}{self._behind(row)}")
@@ -203,25 +217,28 @@ class Chapter:
     def _rows(self, claim: scoreboard.Claim) -> list[scoreboard.Judged]:
         return [row for row in self.deciding() if row.claim == claim]
 
-    def answer(self) -> str:
-        """Return the verdicts of each study counted in words."""
-        rows = self.deciding()
-        return "; ".join(
-            f"{scoreboard.counts([row for row in rows if row.study == study])} "
-            f"{origin.badge(study)}"
-            for study in self.studies()
-        )
-
-    def verdict_list(self) -> str:
-        """Return one line a claim: its title and each study's verdict."""
-        lines = []
+    def claims_in_words(self) -> str:
+        """Return a table with a row a claim: what is claimed, what we find, how sure, verdict."""
+        lines = ["| | claim | we find | could have seen | verdict |",
+                 "|:--|:------|:--------|----:|:--------|"]  # fmt: skip
         for claim in self._claims:
-            said = "; ".join(
-                f"{myst.verdict(row.verdict)} {self._label(claim.run, row.study)}"
-                for row in self._rows(claim)
-            )
-            lines.append(f"- **{claim.id}** {myst.escape(claim.title)}: {said}")
-        return "\n" + "\n".join(lines) + "\n"
+            link = f"[{claim.id}](scoreboard.md#claim-{claim.id.lower()})"
+            for row in self._rows(claim):
+                if row.study != self.study:
+                    continue
+                here = myst.number(row.entry) if row.entry else "not measured"
+                seen = "not known"
+                if row.entry and row.detectable == row.detectable:
+                    seen = myst.escape(tables.number(row.detectable, row.entry["unit"]))
+                lines.append(
+                    f"| {link} | {myst.escape(claim.claim.strip())} | {here} | {seen} | "
+                    f"{myst.verdict(row.verdict)} |"
+                )
+        about = (
+            "*Could have seen*: the smallest effect that these runs show with 80% power. What each "
+            f"number is: [scoreboard](scoreboard.md). {origin.badge(self.study)}"
+        )
+        return "\n" + "\n".join(lines) + f"\n\n{about}\n"
 
     def judged(self, claim_id: str) -> str:
         """Return one claim with its criterion and verdicts, as a box at the head of a chapter."""

@@ -45,7 +45,11 @@ def footer(manifest: Manifest, files: list[str]) -> str:
         ("Seeds", ", ".join(str(seed) for seed in manifest.seeds)),
         ("Commit", commit),
         ("Started", tables.cell(manifest.started)),
-        ("Wall time", f"{manifest.wall_seconds:.0f} s, {manifest.peak_memory_mb} MB at most"),
+        (
+            "Time",
+            f"{manifest.wall_seconds:.0f} s, {manifest.cpu_seconds:.0f} CPU-seconds, "
+            f"{manifest.peak_memory_mb} MB at most",
+        ),
         ("Machine", tables.cell(machine)),
         *((f"Data: {name}", myst.code(value)) for name, value in manifest.data_hashes.items()),
         *((f"Model: {name}", myst.code(value)) for name, value in manifest.model_hashes.items()),

@@ -185,13 +185,6 @@ def alt(rows: list[Judged]) -> str:
     return f"Distance of each claim's number from its threshold with a 95% interval: {said}."
 
 
-def counts(rows: list[Judged]) -> str:
-    """Count verdicts in words, e.g. "3 reproduced, 4 undecided"."""
-    seen = [row.verdict for row in rows]
-    known = (*verdicts.VERDICTS, NOT_RUN)
-    return ", ".join(f"{seen.count(name)} {name}" for name in known if name in seen)
-
-
 def main(study: str, target: Path) -> None:
     """Write the scoreboard's picture of one study's runs as SVG."""
     folders = {notebook: plan.RUNS / study / notebook for notebook in parameters.NOTEBOOKS}

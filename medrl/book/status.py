@@ -32,7 +32,7 @@ def _line(name: str, study: str, folder: Path, runs: Path) -> str:
     found = "not run | n/a"
     if folder.is_dir():
         made = manifest.read(folder)
-        cost = f"{made.wall_seconds:.0f} s, {made.peak_memory_mb} MB"
+        cost = f"{made.wall_seconds:.0f} s, {made.cpu_seconds:.0f} CPU-s, {made.peak_memory_mb} MB"
         found = f"finished {myst.escape(made.started[:10])} | {cost}"
     elif failure := _failure(folder, runs):
         why = myst.escape(failure.error[:200])

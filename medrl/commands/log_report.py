@@ -10,8 +10,9 @@ import pandas as pd
 
 from medrl_core.errors import UserError
 from medrl_core.report import tables
-from medrl_core.score import boundary, hits
+from medrl_core.score import boundary, hits, rule
 from medrl_core.score.curves import k_to_reach
+from medrl_core.score.law import load_law
 from medrl_core.score.logs import recognise
 from medrl_core.score.logs.grading import Graded, grade, per_item_counts
 from medrl_core.score.logs.log import NO_STEP
@@ -20,6 +21,8 @@ from medrl_core.score.series import over_steps
 from medrl_core.score.statistics import GREEDY, all_ks, per_item, score
 from medrl_core.score.thresholds import DELTA_GAP, SUPPORT_K, TAU_SUPPORT
 
+LAW = Path("data/law.json")
+LEARNT = 0.6  # the law of learning a rule: gains in Acc@1 beyond this
 LEVELS = (0.5, 0.9)
 EXAMPLES = 5
 EXAMPLE_LENGTH = 160
@@ -323,7 +326,26 @@ def met(
         "steps": budget.steps, "prompts": budget.prompts, "group": budget.group,
         "completions": budget.completions, "signal_at_least": few,
         **{name: [one.value, one.low, one.high] for name, one in found.items()},
+        "law": by_law(items, budget, seed),
     }  # fmt: skip
+
+
+def by_law(items: pd.DataFrame, budget: hits.Budget, seed: int = 0) -> dict[str, Any] | None:
+    """What the law of the controlled world says of RL on these items; None where it is not here.
+
+    All items count as what one change of the model would fix. Arguments as for `met`.
+    """
+    if not LAW.is_file():
+        return None
+    sampled = items[items.n > 0]
+    chances = sampled.c / sampled.n
+    acc = sampled.greedy.mean() if sampled.greedy.notna().any() else chances.mean()
+    said = rule.choose(
+        chances, load_law(LAW, mark=LEARNT), budget.completions, samples=int(sampled.n.median()),
+        acc=float(acc), seed=seed,
+    )  # fmt: skip
+    ends = [said.chance.value, said.chance.low, said.chance.high]
+    return {"action": said.action, "why": said.why, "chance": ends, "more": said.more_items}
 
 
 def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:

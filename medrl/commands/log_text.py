@@ -168,6 +168,16 @@ def decision_lines(report: dict[str, Any]) -> Iterator[str]:
         )
     if report["hits"]:
         yield hits_line(report["hits"])
+        if law := report["hits"]["law"]:
+            yield law_line(law)
+
+
+def law_line(law: dict[str, Any]) -> str:
+    """What the rule by expected hits says, and of which world its law is."""
+    return (
+        f"By expected hits: {law['action']}, because {law['why']} The law is of the controlled "
+        "world of this book and its learning rate, and takes all items as one rule to be learnt"
+    )
 
 
 def hits_line(hits: dict[str, Any]) -> str:

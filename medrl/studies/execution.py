@@ -246,6 +246,7 @@ def _fill(study: plan.Study, notebook: str, values: parameters.Common, partial: 
         started=started.isoformat(timespec="seconds"),
         wall_seconds=round(time.monotonic() - clock, 1),
         peak_memory_mb=_peak_memory_of_kernel_mb(),
+        cpu_seconds=_cpu_seconds_of_kernel(),
     )
     provenance.write(manifest, partial)
 
@@ -328,6 +329,12 @@ def _peak_memory_of_kernel_mb() -> int:
     """Return the largest resident size of any finished child process, the kernel among them."""
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def _cpu_seconds_of_kernel() -> float:
+    """Return what all finished child processes have computed, the kernel among them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return round(used.ru_utime + used.ru_stime, 1)
 
 
 def command_line(study: plan.Study, notebook: str, values: parameters.Common) -> str:

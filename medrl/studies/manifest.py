@@ -48,6 +48,7 @@ class Manifest(BaseModel):
     started: str
     wall_seconds: float
     peak_memory_mb: int
+    cpu_seconds: float = 0.0  # of the kernel and what it starts; 0: made before this was kept
     files: dict[str, str] = {}  # runs made before this was kept have none
 
 

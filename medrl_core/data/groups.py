@@ -54,7 +54,7 @@ def cause(group: str) -> str:
     return found.cause if found else ""
 
 
-def is_exact(items: list[Item]) -> bool:
+def is_exact(items: Sequence[Item]) -> bool:
     """Whether the chance of the right answer can be taken from the model itself, without samples.
 
     That is so where an answer is one of a known number of reports and the right reasoning is known.

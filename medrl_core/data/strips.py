@@ -143,8 +143,8 @@ def of_images(images: ImageSet) -> StripSet:
 def _names(images: ImageSet) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """One plain and one short word for each class, all different."""
     if images.name in NAMES:
-        plain, short = (tuple(words.split()) for words in NAMES[images.name])
-        return plain, short
+        known, brief = NAMES[images.name]
+        return tuple(known.split()), tuple(brief.split())
     plain: list[str] = []
     for name in images.classes:
         words = [*name.replace("-", " ").split(), name.replace(" ", "")]
@@ -255,7 +255,8 @@ def build_items(
     if clinic not in CLINICS:
         raise UserError(f"there is no clinic {clinic!r}: use one of {', '.join(CLINICS)}")
     if split not in SPLITS:
-        raise UserError(f"{images.name} has no split {split!r}: use train, val or test")
+        name = images if isinstance(images, str) else images.name
+        raise UserError(f"{name} has no split {split!r}: use train, val or test")
     n = MANY if n is None else n
     if n < 0 or seed < 0:
         raise UserError(f"{n} strips of seed {seed}: use 0 or more")

@@ -61,10 +61,11 @@ def train(
         for _ in range(steps):
             rows = torch.randint(len(pixels), (min(BATCH, len(pixels)),))
             seen = body(pixels[rows])
-            loss = sum(
+            losses = [
                 nn.functional.cross_entropy(head(seen), right[rows, slot])
                 for slot, head in enumerate(heads)
-            )
+            ]
+            loss = torch.stack(losses).sum()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -10,6 +10,7 @@ rounding, gradients too.
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -48,7 +49,7 @@ def fewer_calls(net) -> None:
 
     Arguments: `net` an image-text-to-text model, changed in place; the calls are not saved with it.
     """
-    tower = getattr(getattr(net, "model", net), "visual", None)
+    tower: Any = getattr(getattr(net, "model", net), "visual", None)
     if not hasattr(tower, "fullatt_block_indexes") or hasattr(tower, "_each_picture_once"):
         return
     tower.config._attn_implementation = ATTENTION

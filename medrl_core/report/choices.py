@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.patches import Rectangle
 
 from medrl_core.data import groups as kinds
 from medrl_core.data.drawn.modalities import RULES_WORLD
@@ -143,7 +145,8 @@ def recorded_facts(grid: Grid) -> dict[tuple, Facts]:
     first = looks[(looks["n"] == 0) & (looks["labels"] == 0)]
     read = first.groupby(["base", "modality"])["thought"].mean().to_dict()
     found = {}
-    for one in runs[runs["arm"] == "base"].drop_duplicates(["base", "modality"]).itertuples():
+    untrained = runs[runs["arm"] == "base"].drop_duplicates(["base", "modality"])
+    for one in cast(Any, untrained.itertuples()):
         p = np.asarray(one.base_test_p, float)
         ceiling = read.get((one.base, one.modality), float(one.thought))
         passed = float(np.mean(1 - (1 - p) ** 16))
@@ -261,7 +264,7 @@ def winners(
     Arguments: `order` of the groups.
     """
     rows = []
-    for one in _mean(found).itertuples():
+    for one in cast(Any, _mean(found).itertuples()):
         acc = np.array([[getattr(one, action) for action in rule.ACTIONS]])
         for price in prices:
             paid = rule.net(acc, [one.labels], price)[0]
@@ -296,7 +299,7 @@ def map_figure(table: pd.DataFrame, p: Mapping[str, float]) -> BookFigure:
             for row in table[table["labels"] == n].itertuples():
                 x, y = prices.index(row.price), names.index(row.group)
                 colour, pale = ARM_COLOUR[rule.ARM_OF[row.winner]], min(1, 2 * row.margin)
-                ax.add_patch(mpl.patches.Rectangle(
+                ax.add_patch(Rectangle(
                     (x - 0.5, y - 0.5), 1, 1, color=colour, alpha=0.25 + 0.6 * pale, linewidth=0
                 ))  # fmt: skip
                 ax.text(x, y, f"{100 * row.net:.0f}", ha="center", va="center", fontsize=8.5)
@@ -329,7 +332,7 @@ def bars(table: pd.DataFrame, labels: int) -> pd.DataFrame:
     """Give Acc@1 of each arm by group, with its interval: group, arm, value, low, high, base_p."""
     rows = []
     shown = table[table["labels"].isin([0, labels])]
-    for (name, arm), part in shown.groupby(["group", "arm"], sort=False):
+    for (name, arm), part in cast(Any, shown.groupby(["group", "arm"], sort=False)):
         _, own = cube(part, "acc", ["base"])
         drawn = np.nanmean(rate_draws(own, items_of(part), draws=500), 1)
         low, high = interval(drawn)

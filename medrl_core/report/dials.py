@@ -58,7 +58,7 @@ def dials(lab: Experiment, groups: Sequence[str]) -> pd.DataFrame:
 def error(table: pd.DataFrame) -> float:
     """Give the median distance of measured from intended p in powers of ten; nan without dials."""
     there = table[(table.intended > 0) & (table.value > 0)]
-    return float(np.log10(there.value / there.intended).abs().median())
+    return float(pd.Series(np.log10(there.value / there.intended)).abs().median())
 
 
 def dial_figure(table: pd.DataFrame) -> BookFigure:
@@ -110,7 +110,7 @@ def title(table: pd.DataFrame) -> str:
 
 def finding(table: pd.DataFrame) -> str:
     """Say what was found as Markdown, with the numbers of the table."""
-    least, most = table.loc[table.value.idxmin()], table.loc[table.value.idxmax()]
+    least, most = table.iloc[table.value.argmin()], table.iloc[table.value.argmax()]
     said = (
         f"One sampled answer is right with a chance of **{least.value:.2g}** ({least.group}) to "
         f"**{most.value:.2g}** ({most.group}). A guess is right with {table.floor.mean():.2g}. "

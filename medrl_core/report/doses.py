@@ -27,7 +27,13 @@ from medrl_core.report.grids import COLUMNS, MARKS, NAMES, Grid, cube, trainings
 from medrl_core.report.palette import CONTROLS
 from medrl_core.score import law as laws
 from medrl_core.score import rivals
-from medrl_core.score.intervals import Estimate, interval, rate_draws, share_difference
+from medrl_core.score.intervals import (
+    Estimate,
+    interval,
+    rate_draws,
+    share_difference,
+    share_of,
+)
 from medrl_core.score.measure import Measured
 from medrl_core.score.rule import p_for
 from medrl_core.train.rewards import reading_of
@@ -91,8 +97,9 @@ class Doses:
             arm, group, seed, rl=settings, train=train, callbacks=[watch],
             coin_rates=self.rates.get((group, seed), ()), **self.layout,
         )  # fmt: skip
+        record = made.of_rl()
         if arm == "rl":
-            self.rates[group, seed] = made.record["accuracy"].tolist()
+            self.rates[group, seed] = record["accuracy"].tolist()
         label = kinds.label(group)
         looks = watch.frame()
         if looks.empty:  # several processes trained: nobody looked on the way
@@ -100,7 +107,7 @@ class Doses:
             looks = pd.DataFrame(ends)
         looks = looks.assign(group=label, arm=arm, seed=seed)
         self.looks.append(looks)
-        first = made.record["first_right"].dropna()
+        first = record["first_right"].dropna()
         row = run_row(before, found[group], looks, settings)
         self.rows.append(
             {
@@ -191,6 +198,24 @@ def claims(runs: pd.DataFrame, *, seed: int = 0) -> dict[str, Estimate | None]:
     }
 
 
+def shares(runs: pd.DataFrame, law: laws.Law | None, n: int) -> dict[str, Estimate]:
+    """Give the share of RL runs that took off with enough expected hits, and with hardly any.
+
+    Arguments: `runs` in the columns of `grids.COLUMNS`; `law` and `n` completions for "p_half", the
+        p at which the law's chance of take-off is one half.
+    Returns: "took_off_enough" and "took_off_hopeless" with Wilson's interval over runs, and
+        "p_half"; nan where nothing speaks to them.
+    """
+    true = runs[runs["arm"] == "rl"]
+    sides = {"enough": true[true["hits"] >= ENOUGH], "hopeless": true[true["hits"] <= HOPELESS]}
+    found = {
+        f"took_off_{name}": share_of(int(part["took_off"].sum()), len(part))
+        for name, part in sides.items()
+    }
+    half = p_for(law, n) if law is not None else float("nan")
+    return found | {"p_half": Estimate(half, float("nan"), float("nan"), len(true))}
+
+
 def items_of(runs: pd.DataFrame) -> int:
     """Give the number of test items behind the rates of runs."""
     return int(runs["n_items"].min())
@@ -206,7 +231,7 @@ def took_off_more(above: pd.DataFrame, below: pd.DataFrame, seed: int) -> Estima
         return None
     counts = [(int(one["took_off"].sum()), len(one)) for one in (above, below)]
     if any(count in (0, of) for count, of in counts):
-        return share_difference(*counts)
+        return share_difference(counts[0], counts[1])
     ends = []
     for one in (above, below):
         _, table = cube(one.assign(value=one["took_off"].astype(float)), "value", ["base", "group"])
@@ -249,7 +274,7 @@ def true_reward(runs: pd.DataFrame, seed: int) -> Estimate | None:
         first = own.groupby(["base", "group"])["acc0"].mean().reindex(cells).to_numpy()
         means[arm] = float(np.nanmean(table, 1).mean() - first.mean())
         drawn[arm] = np.nanmean(rate_draws(table, items_of(own), seed=seed) - first, 1)
-    largest = max(arms[1:], key=means.get)
+    largest = max(arms[1:], key=lambda arm: means[arm])
     rest = np.max([drawn[arm] for arm in arms[1:]], axis=0)
     return Estimate(means["rl"] - means[largest], *interval(drawn["rl"] - rest), len(here))
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from textwrap import fill
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, ScalarFormatter
 
@@ -61,16 +62,18 @@ def _panels(names: list, height: float, columns: int = 2) -> tuple[BookFigure, l
     return fig, axes
 
 
-def _legend(fig: BookFigure, axes: list[Axes], place: str = "upper") -> None:
+def _legend(
+    fig: BookFigure, axes: list[Axes], place: Literal["upper", "lower"] = "upper"
+) -> None:
     """One legend over ("upper") or under ("lower") all panels, each label once."""
-    entries: dict[str, object] = {}
+    entries: dict[str, Artist] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if entries:
-        place = f"outside {place} center"
+        outside = "outside upper center" if place == "upper" else "outside lower center"
         columns = 3 if max(map(len, entries)) <= 22 else 2
-        fig.legend(list(entries.values()), list(entries), loc=place, ncols=columns)
+        fig.legend(list(entries.values()), list(entries), loc=outside, ncols=columns)
 
 
 def _rows_down(ax: Axes, groups: list) -> None:

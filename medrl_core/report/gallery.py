@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import matplotlib as mpl
 import pandas as pd
@@ -37,7 +38,7 @@ def said(lab: Experiment, groups: Sequence[str], n: int) -> pd.DataFrame:
         found = lab.base(group)
         greedy = found.greedy().set_index("item_id")
         for item in found.items[:n]:
-            row = greedy.loc[item.item_id]
+            row: Any = greedy.loc[item.item_id]
             rows.append(
                 {
                     "group": kinds.label(group),
@@ -60,7 +61,7 @@ def gallery(shown: pd.DataFrame) -> BookFigure:
     """
     with mpl.rc_context(style()):
         fig = BookFigure(figsize=(WIDTH, 1.12 * len(shown)))
-        for place, row in enumerate(shown.itertuples()):
+        for place, row in enumerate(cast(Any, shown.itertuples())):
             top = 1 - (place + 0.96) / len(shown)
             ax = fig.add_axes((0.0, top, 0.17, 0.88 / len(shown)))
             ax.imshow(row.picture, interpolation="nearest")

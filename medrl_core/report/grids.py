@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -130,7 +131,7 @@ def trainings(grid: Grid, arms: Sequence[str] = (), names: Sequence[str] = ()) -
         return pd.DataFrame(columns=list(COLUMNS))
     acc0 = _untrained(grid)
     rows = []
-    for one in runs.itertuples():
+    for one in cast(Any, runs.itertuples()):
         seen = looks[looks["run"] == one.run] if len(looks) else looks
         before = float(seen["acc"].iloc[0]) if len(seen) and not one.labels else np.nan
         before = acc0.get((one.base, one.modality), before)
@@ -158,11 +159,11 @@ def trainings(grid: Grid, arms: Sequence[str] = (), names: Sequence[str] = ()) -
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _number(value: object) -> float:
+def _number(value: Any) -> float:
     return float("nan") if value is None or pd.isna(value) else float(value)
 
 
-def _untrained(grid: Grid) -> dict[tuple, float]:
+def _untrained(grid: Grid) -> dict[Any, float]:
     """Acc@1 of each base on each modality, from runs without training or the first look."""
     runs = grid.runs
     base = runs[runs["arm"] == "base"]
@@ -182,7 +183,7 @@ def law_trainings(grid: Grid) -> pd.DataFrame:
 
 def cube(
     table: pd.DataFrame, value: str, rows: Sequence[str], seeds: Sequence[int] | None = None
-) -> tuple[pd.MultiIndex, np.ndarray]:
+) -> tuple[pd.Index, np.ndarray]:
     """Put a column into cells by training seed, nan where a seed is missing.
 
     Arguments: `table`; `value`; `rows` columns that name a cell; `seeds`: all where None.

@@ -6,9 +6,12 @@ that is computed from them. Its test: `pytest tests/report/test_doses.py`.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
@@ -30,7 +33,7 @@ def axes(height: float = 3.8, columns: int = 1) -> tuple[BookFigure, list[Axes]]
 
 def legend(fig: BookFigure, columns: int = 2) -> BookFigure:
     """Put one legend of all axes below the figure."""
-    entries: dict[str, object] = {}
+    entries: dict[str, Artist] = {}
     for ax in fig.axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
@@ -198,7 +201,7 @@ def controls_title(runs: pd.DataFrame) -> str:
     others = mean.reindex([arm for arm in CONTROLS if arm in mean and arm != "rate0"])
     if "rl" not in mean or others.empty:
         return "No control ran where there was enough support"
-    best = others.idxmax()
+    best = str(others.idxmax())
     return (
         f"The true reward gains {100 * mean['rl']:.0f} points, the best control "
         f"({ARMS[best]}) {100 * others[best]:.0f}"
@@ -249,7 +252,7 @@ def care_figure(runs: pd.DataFrame) -> BookFigure:
     with mpl.rc_context(style()):
         fig, (ax,) = axes(3.6)
         for arm in [one for one in ("rl", "care") if (runs["arm"] == one).any()]:
-            for bonus, here in runs[runs["arm"] == arm].groupby("bonus"):
+            for bonus, here in cast(Any, runs[runs["arm"] == arm].groupby("bonus")):
                 label = ARMS[arm] + (f" of {bonus:g}" if arm == "care" else "")
                 ax.scatter(
                     here["right_thought"], here["acc"], s=30 + 60 * float(bonus),

@@ -69,15 +69,17 @@ def reach(lab: Experiment, group: str, temperatures: Sequence[float]) -> Reach:
     net, processor = lab.model()
     base = lab.base(group)
     k = K if base.exact else min(K, lab.k)
-    asked = {"seed": lab.sampling_seed, "k": 0 if base.exact else k}
+    sampled = 0 if base.exact else k
     best, tried = rivals.best_temperature(
         net, processor, lab.items(group, "val", VALIDATION), temperatures, k=k,
         seed=lab.sampling_seed, decoding=lab.decoding,
     )  # fmt: skip
 
     def passed(items, temperature: float) -> Floats:
-        at = lab.at(temperature)
-        return measure(net, processor, items, decoding=at, **asked).pass_items(k)
+        found = measure(
+            net, processor, items, seed=lab.sampling_seed, k=sampled, decoding=lab.at(temperature)
+        )
+        return found.pass_items(k)
 
     here = lab.decoding.temperature
     columns = {
@@ -172,9 +174,10 @@ def sampled(found: Sequence[Reach]) -> pd.DataFrame:
 
 def by_habit(found: Sequence[Reach]) -> list[Reach]:
     """Return the groups whose support is missing by habit alone; of real groups, all."""
+    modalities = [kinds.modality(one.group) for one in found]
     return [
-        one for one in found
-        if kinds.modality(one.group) is None or kinds.modality(one.group).causes == ("habit",)
+        one for one, modality in zip(found, modalities, strict=True)
+        if modality is None or modality.causes == ("habit",)
     ]  # fmt: skip
 
 
@@ -234,7 +237,7 @@ def bias(lesson: pd.DataFrame) -> str:
 def title(table: pd.DataFrame) -> str:
     """Say as a title how often greedy answers and 16 samples are right."""
     best = table[["greedy", "vote"]].max(axis=1)
-    wide = table.loc[(table["pass"] - best).idxmax()]
+    wide = table.iloc[(table["pass"] - best).argmax()]
     return (
         f"{wide.group}: greedy right in {100 * wide.greedy:.0f}%, one of 16 samples in "
         f"{100 * wide['pass']:.0f}%, without the picture in {100 * wide.pass_blind:.0f}%"
@@ -251,11 +254,13 @@ def curve_title(curve: pd.DataFrame) -> str:
 
 def finding(table: pd.DataFrame, numbers: dict[str, Estimate | None]) -> str:
     """Say what was found as Markdown."""
-    if numbers["h2"] is None:
+    found = [numbers[f"h2{what}"] for what in ("", "_temperature", "_blind", "_floor")]
+    there = [one for one in found if one is not None]
+    if len(there) < len(found):
         return "No group is missing by habit alone: the gap is not tested here."
-    gap, hot = numbers["h2"], numbers["h2_temperature"]
+    gap, hot, *floors = there
     which = "groups missing by habit" if (table.cause == "habit").any() else "groups"
-    blind, labels = numbers["h2_blind"].value, numbers["h2_floor"].value
+    blind, labels = (one.value for one in floors)
     return (
         f"Over the {which}, Pass@16 lies **{100 * gap.value:+.0f} points** "
         f"[{100 * gap.low:+.0f}, {100 * gap.high:+.0f}] from the better of the greedy answer and "

@@ -103,7 +103,7 @@ class Results:
     def number(
         self,
         name: str,
-        value: float,
+        value: float | None,
         *,
         low: float | None = None,
         high: float | None = None,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -87,8 +88,9 @@ def twin_settings(
                 key = (name, seed, recipe)
                 if key not in done:
                     done[key] = train_rl(base, name, recipe, seed=seed, look_every=256)
+                net, trace = done[key]
                 rows.append({**start, "what": what, "value": value, "seed": seed}
-                            | _ends(*done[key], start))  # fmt: skip
+                            | _ends(net, trace, start))  # fmt: skip
             rows += _controls(base, name, completions, seed, start, done)
     return pd.DataFrame(rows)
 
@@ -126,7 +128,7 @@ def _controls(
     for value, reward in zip(CONTROL, ("coin", "format"), strict=True):
         if reward == "coin" and true is None:
             continue
-        coin = true.steps["reward"].tolist() if reward == "coin" else None
+        coin = true.steps["reward"].tolist() if reward == "coin" and true is not None else None
         found = train_rl(base, name, replace(plain, reward=reward), seed=seed, coin=coin)
         rows.append({**start, "what": "objective", "value": value, "seed": seed}
                     | _ends(*found, start))  # fmt: skip
@@ -236,7 +238,7 @@ def figure(table: pd.DataFrame, what: str) -> BookFigure:
         sides = {left: "gain", right: "passed"}
         shift = dict(zip(names, np.linspace(-0.2, 0.2, len(names) + 1), strict=False))
         for ax, column in sides.items():
-            for (name, source), part in here.groupby(["group", "source"], sort=False):
+            for (name, source), part in cast(Any, here.groupby(["group", "source"], sort=False)):
                 rows = part[part["value"] != UNTRAINED].dropna(subset=[column])
                 y = [values.index(one) + shift[name] for one in rows["value"]]
                 ax.plot(
@@ -271,9 +273,9 @@ def title(table: pd.DataFrame, what: str) -> str:
     said = []
     for name, part in here.groupby("group", sort=False):
         mean = part.groupby("value")["gain"].mean()
-        low, high = mean.idxmin(), mean.idxmax()
-        ends = f"{100 * mean[low]:.0f} ({low}) to {100 * mean[high]:.0f} ({high})"
-        alike = f"{100 * mean[low]:.0f} for all" if mean[low] == mean[high] else ends
+        low, high = mean.min(), mean.max()
+        ends = f"{100 * low:.0f} ({mean.idxmin()}) to {100 * high:.0f} ({mean.idxmax()})"
+        alike = f"{100 * low:.0f} for all" if low == high else ends
         said.append(f"{alike} on {name}")
     return f"Gain by {what}, in points: {'; '.join(said)}"
 

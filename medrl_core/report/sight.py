@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,7 @@ class Towers:
         """Train the model that a tower is taken from; one that trains nothing is left alone."""
         if tower not in TRAINED or (tower, seed) in self.made:
             return
-        settings = {}
+        settings: dict[str, Any] = {}
         if tower == "sft":
             labelled = self.lab.items(self.train_on, "train", self.labels)
             settings = {"sft": SFT(), "labelled": labelled}
@@ -77,7 +78,7 @@ class Towers:
             settings = {"rl": RL(self.completions, train_vision=tower != "rl_frozen")}
         if tower == "coin":  # at the rate at which RL on all weights was rewarded
             self.train("rl", seed)
-            settings["coin_rates"] = self.made["rl", seed].record.reward.tolist()
+            settings["coin_rates"] = self.made["rl", seed].of_rl()["reward"].tolist()
         arm = "rl" if tower == "rl_frozen" else tower
         made, _ = self.lab.arm(arm, self.train_on, seed, **settings, tower=TOWERS[tower])
         self.made[tower, seed] = made
@@ -122,8 +123,9 @@ class Towers:
         """Return one row a group and tower: value, low, high (share of words read), joint."""
         rows = []
         for group, tower in dict.fromkeys(key[:2] for key in self.right):
-            estimate = hierarchical_mean([self.seen(group, tower)], seed=seed)
-            joint = [one.all(1) for key, one in self.right.items() if key[:2] == (group, tower)]
+            right = [one for key, one in self.right.items() if key[:2] == (group, tower)]
+            estimate = hierarchical_mean([np.stack([one.mean(1) for one in right])], seed=seed)
+            joint = [one.all(1) for one in right]
             rows.append(
                 {
                     "group": kinds.label(group),
@@ -228,7 +230,8 @@ def said_title(table: pd.DataFrame) -> str:
     stages = wide.pivot(index=["group", "slot"], columns="stage", values="value")
     if "reported" not in stages:
         return "What the tower sees and what the reasoning says"
-    (group, slot), row = max(stages.iterrows(), key=lambda one: one[1].seen - one[1].reported)
+    rows: Any = stages.iterrows()
+    (group, slot), row = max(rows, key=lambda one: one[1].seen - one[1].reported)
     return (
         f"{group}, {slot}: the tower shows it in {100 * row.seen:.0f}% and the report says it in "
         f"{100 * row.reported:.0f}%"

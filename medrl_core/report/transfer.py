@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -133,9 +134,8 @@ def matrix(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     order = {name: number for number, name in enumerate(RELATIONS)}
     beta = table["beta"].dropna().min()
     shown = table[(table["arm"] != "rl") | np.isclose(table["beta"], beta)]
-    for (trained, arm, related_to), part in shown.groupby(
-        ["trained", "arm", "relation"], sort=False
-    ):
+    cells: Any = shown.groupby(["trained", "arm", "relation"], sort=False)
+    for (trained, arm, related_to), part in cells:
         estimate = mean_gain(part, seed)
         rows.append(
             {
@@ -201,8 +201,9 @@ def p_figure(table: pd.DataFrame) -> BookFigure:
 
 def p_title(table: pd.DataFrame) -> str:
     """Say by what factor p changes in groups of the same and of the opposite rule."""
-    logs = np.log10(table["p_after"].clip(1e-12) / table["p_before"].clip(1e-12))
-    mean = logs[table["arm"] == "rl"].groupby(table["relation"]).mean()
+    factor = table["p_after"].clip(1e-12) / table["p_before"].clip(1e-12)
+    logs = table.assign(logs=np.log10(factor))
+    mean = logs[logs["arm"] == "rl"].groupby("relation")["logs"].mean()
     said = [f"{10 ** mean[one]:.2g}-fold ({one})" for one in RELATIONS[1:5] if one in mean]
     return f"p changes {', '.join(said)}"
 
@@ -334,7 +335,8 @@ def hump_figure(runs: pd.DataFrame, rivals: pd.DataFrame | None = None) -> BookF
     with mpl.rc_context(style()):
         fig, (ax,) = axes(4.0)
         for source, size in (("recorded", 16), ("live", 44)):
-            for arm, here in runs[runs["source"] == source].groupby("arm", sort=False):
+            arms: Any = runs[runs["source"] == source].groupby("arm", sort=False)
+            for arm, here in arms:
                 face = "none" if arm in CONTROLS else ARM_COLOUR[arm]
                 ax.scatter(
                     here["base_p"], here["gain"], s=size, marker=ARM_MARKER[arm],

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,14 +67,18 @@ def accuracies(scores: pd.DataFrame) -> dict[str, Estimate]:
     """Return Acc@1 by the name of its number, for example acc1_vqa_rad_closed."""
     return {
         f"acc1_{files.slug(row.benchmark)}_{row.questions}": _estimate(row)
-        for row in scores[scores.metric == "acc@1"].itertuples()
+        for row in _rows(scores[scores.metric == "acc@1"])
     }
 
 
 def closed(scores: pd.DataFrame) -> dict[str, Estimate]:
     """Return Acc@1 on closed questions by benchmark."""
     rows = scores[(scores.metric == "acc@1") & (scores.questions == "closed")]
-    return {row.benchmark: _estimate(row) for row in rows.itertuples()}
+    return {row.benchmark: _estimate(row) for row in _rows(rows)}
+
+
+def _rows(table: pd.DataFrame) -> Any:
+    return table.itertuples()
 
 
 def _estimate(row) -> Estimate:

@@ -44,7 +44,7 @@ SCHEMA = pa.schema(
         pa.field("logprob", pa.float64()),  # sum over the completion's tokens, in nats
     ]
 )
-COLUMNS = tuple(SCHEMA.names)
+COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 KEY = ("item_id", "model_hash", "prompt_hash", "decoding", "sample_index")
 Key = tuple[str, str, str, str, int]
 

@@ -11,11 +11,14 @@ of its chances is unbiased for the chance p that a free sample is right (Rao and
     found.think         # (items,) chance that the reasoning says what the image shows
 """
 
+# Much of torch is partly untyped: strict would ask for a cast in every line.
+# pyright: basic
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +28,7 @@ from medrl_core.errors import UserError
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel, ProcessorMixin
 
 THINK, END_THINK, ANSWER, END_ANSWER = "<think>", "</think>", "<answer>", "</answer>"
 # Tokens that a reasoning may have beyond the right one's; a longer one counts as no answer.
@@ -56,8 +60,8 @@ class ReportSupport:
 
 
 def report_support(
-    net,
-    processor,
+    net: PreTrainedModel,
+    processor: ProcessorMixin,
     items: Sequence[Item],
     *,
     thinks: int = 16,
@@ -86,7 +90,7 @@ def report_support(
 
     scripts = _Scripts(processor.tokenizer, items)
     copies, most = thinks + 1, scripts.longest
-    rows: list[dict] = [{} for _ in items]
+    rows: list[dict[str, Any]] = [{} for _ in items]
 
     def fit(length: int) -> int:
         return max(1, min(ROWS // copies, items_that_fit(net, length, copies, most)))
@@ -124,7 +128,7 @@ _OVER = -1  # a token that no model has: it ends a row here
 class _Scripts:
     """The right reasoning and report of each item as tokens."""
 
-    def __init__(self, tokenizer, items: Sequence[Item]):
+    def __init__(self, tokenizer: Any, items: Sequence[Item]):
         import torch
 
         if not items:
@@ -161,7 +165,10 @@ class _Forcing:
         temperature: of the softmax.
     """
 
-    def __init__(self, scripts, numbers, copies: int, uniforms: torch.Tensor, temperature: float):
+    def __init__(
+        self, scripts: _Scripts, numbers: Sequence[int], copies: int, uniforms: torch.Tensor,
+        temperature: float,
+    ):  # fmt: skip
         import torch
 
         self.scripts, self.copies, self.temperature = scripts, copies, temperature
@@ -176,7 +183,9 @@ class _Forcing:
         self.logp_report = torch.zeros(self.reports.shape, dtype=torch.float64)
         self.said = torch.zeros(n, dtype=torch.long)  # tokens of the report that were forced
 
-    def choose(self, scores, history, completion, step: int):
+    def choose(
+        self, scores: torch.Tensor, history: torch.Tensor, completion: torch.Tensor, step: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """As `sampling.Chooser.choose`."""
         import torch
 
@@ -220,11 +229,11 @@ class _Forcing:
         empty = (token == self.scripts.end_think) & (step == 1)
         return torch.isin(token, self.scripts.breaks) | empty | too_long
 
-    def rows(self) -> list[dict]:
+    def rows(self) -> list[dict[str, Any]]:
         """The chances of each item, by the names of `ReportSupport`'s fields."""
         whole = self.said == self.reports.shape[1]
         report = self.logp_report.sum(1).exp() * whole
-        found = []
+        found: list[dict[str, Any]] = []
         for first in range(0, len(whole), self.copies):
             opening = self.logp_open[first].exp().item()
             after = report[first + 1 : first + self.copies].numpy()

@@ -174,7 +174,8 @@ def hierarchical_mean(
     if not len(groups):
         raise UserError("there are no groups to average; check which ones were asked")
     rng = np.random.default_rng(seed)
-    values, drawn, n = [], np.zeros(draws), 0
+    values: list[float] = []
+    drawn, n = np.zeros(draws), 0
     for one in groups:
         table = np.atleast_2d(np.asarray(one, dtype=float))
         if table.ndim != 2 or not table.size or not np.isfinite(table).all():
@@ -183,7 +184,7 @@ def hierarchical_mean(
         of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws)
         of_items = rng.multinomial(items, np.full(items, 1 / items), draws)
         drawn += (of_seeds @ table * of_items).sum(1) / (seeds * items)
-        values.append(table.mean())
+        values.append(float(table.mean()))
         n += items
     return Estimate(float(np.mean(values)), *interval(drawn / len(values), level), n)
 
@@ -222,6 +223,17 @@ def rate_draws(
         return found / np.where(counts > 0, counts, np.nan)
 
 
+def share_of(count: int, of: int, level: float = LEVEL) -> Estimate:
+    """Estimate a share with Wilson's interval; nan where it is a share of none.
+
+    Arguments: `count` out of `of`; `level` of the interval.
+    """
+    if not of:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    ends = binomtest(count, of).proportion_ci(level, method="wilson")
+    return Estimate(count / of, float(ends.low), float(ends.high), of)
+
+
 def share_difference(a: tuple[int, int], b: tuple[int, int], level: float = LEVEL) -> Estimate:
     """Estimate the difference of two shares of independent runs.
 
@@ -232,14 +244,11 @@ def share_difference(a: tuple[int, int], b: tuple[int, int], level: float = LEVE
     """
     if not a[1] or not b[1]:
         raise UserError("a difference of shares needs runs on both sides; check which were made")
-    ends = []
-    for count, of in (a, b):
-        found = binomtest(count, of).proportion_ci(level, method="wilson")
-        ends.append((count / of, found.low, found.high))
-    (x, x_low, x_high), (y, y_low, y_high) = ends
-    low = x - y - np.hypot(x - x_low, y_high - y)
-    high = x - y + np.hypot(x_high - x, y - y_low)
-    return Estimate(x - y, float(low), float(high), a[1] + b[1])
+    x, y = share_of(*a, level), share_of(*b, level)
+    value = x.value - y.value
+    low = value - np.hypot(x.value - x.low, y.high - y.value)
+    high = value + np.hypot(x.high - x.value, y.value - y.low)
+    return Estimate(value, float(low), float(high), a[1] + b[1])
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from medrl_core.data.groups import is_exact
 from medrl_core.data.items import Item
 from medrl_core.sample.rollouts import COLUMNS, RolloutStore
 from medrl_core.sample.sampling import GREEDY, Decoding, sample
@@ -27,16 +29,11 @@ from medrl_core.score.evaluate import evaluate, rollout_rows
 from medrl_core.score.exact_support import ReportSupport, report_support
 from medrl_core.score.passk import pass_at_k
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
 Floats = NDArray[np.float64]
 KS = support.KS
-
-
-def is_exact(items: Sequence[Item]) -> bool:
-    """Whether the chance of the right answer can be taken from the model itself, without samples.
-
-    That is so where an answer is one of a known number of reports and the right reasoning is known.
-    """
-    return bool(items) and all(one.answer_format == "report" and one.reading for one in items)
 
 
 @dataclass(frozen=True)
@@ -109,15 +106,15 @@ class Measured:
         return found
 
 
-def _varied(gold: NDArray, said: NDArray) -> int:
+def _varied(gold: NDArray[Any], said: NDArray[Any]) -> int:
     """Count the fewest different words of a slot whose right answer varies."""
     varies = support.distinct_words(gold) > 1
     return support.distinct_words(said)[varies].min() if varies.any() else 1
 
 
 def measure(
-    net,
-    processor,
+    net: PreTrainedModel,
+    processor: ProcessorMixin,
     items: Sequence[Item],
     *,
     seed: int = 0,
@@ -142,14 +139,14 @@ def measure(
         model_name, model_hash: written into the rollouts.
     """
     decoding = decoding or Decoding(max_new_tokens=24)
-    about = {"seed": seed, "model_name": model_name, "model_hash": model_hash}
+    about: dict[str, Any] = {"seed": seed, "model_name": model_name, "model_hash": model_hash}
     if store is None:
         rows = [
             row
             for part in sample(net, processor, items, k=k, decoding=decoding, seed=seed)
             for row in rollout_rows(part, decoding, **about)
         ]
-        rollouts = pd.DataFrame(rows, columns=COLUMNS)
+        rollouts = pd.DataFrame(rows, columns=list(COLUMNS))
     else:
         rollouts = evaluate(net, processor, items, store, k=k, decoding=decoding, **about)
     order = [item.item_id for item in items]

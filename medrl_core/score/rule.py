@@ -88,10 +88,10 @@ def p_draws(p: ArrayLike, samples: int | None = None, *, seed: int = 0) -> Float
     p = np.atleast_1d(np.asarray(p, dtype=float))
     if p.ndim != 1 or not p.size or not ((p >= 0) & (p <= 1)).all():
         raise UserError("the rule takes one chance an item, from 0 to 1; check the log's answers")
-    total = None if samples is None else samples * len(p)
-    hits = None if samples is None else float(p.sum() * samples)
-    if total is not None and hits < FEW_HITS:
-        drawn = np.random.default_rng(seed).beta(hits + 0.5, total - hits + 0.5, DRAWS)
+    hits = float("inf") if samples is None else float(p.sum() * samples)
+    if samples is not None and hits < FEW_HITS:
+        misses = samples * len(p) - hits
+        drawn = np.random.default_rng(seed).beta(hits + 0.5, misses + 0.5, DRAWS)
     elif len(p) < 2:
         drawn = np.full(DRAWS, p.mean())
     else:
@@ -154,8 +154,8 @@ def choose(
             "stop", f"Acc@1 is {100 * acc:.0f}%: at most {100 * gap:.0f} points are left."
         )
     told = (
-        f"{hits.value:.2g} right completions are expected in {n:,}, and RL takes off with a chance "
-        f"of {100 * abs(said.chance):.0f}%"
+        f"{_count(hits.value)} right completions are expected in {n:,}, and RL takes off with a "
+        f"chance of {100 * abs(said.chance):.0f}%"
     )
     with_labels: Action = "bridge" if labels >= ENOUGH_LABELS else "both"
     price = 0.0 if label_price is None else labels * label_price * RUN_WORTH / RUN
@@ -176,6 +176,10 @@ def choose(
     if worth_rl >= LEFT * gap:
         return decided("sharpen", f"{told}; {labels} labels cost more than they add.")
     return decided("stop", f"{told}, and {labels} labels cost more than is left to gain.")
+
+
+def _count(hits: float) -> str:
+    return f"{hits:,.0f}" if hits >= 10 else f"{hits:.2g}"
 
 
 def _open(chance: Estimate) -> bool:
@@ -293,14 +297,16 @@ def regrets(
     means = found.acc.mean(-1)
     drawn = rate_draws(found.acc, found.n_items, draws=draws, seed=seed)
     validation = found.validation.mean(-1)
-    value, spread, on_validation = {}, {}, {}
+    value: dict[str, Floats] = {}
+    spread: dict[str, Floats] = {}
+    on_validation: dict[str, Floats] = {}
     for price, rules in chosen.items():
         weights = recipes(validation, found.labels, price, rules)
         for name, weight in weights.items():
             for what, table in ((value, means), (spread, drawn), (on_validation, validation)):
-                paid = (net(table, found.labels, price) * weight).sum(-1).mean(-1)
-                what[name] = what.get(name, 0.0) + paid / len(chosen)
-    fixed = max(FIXED, key=lambda name: on_validation[name])
+                paid: Floats = (net(table, found.labels, price) * weight).sum(-1).mean(-1)
+                what[name] = what.get(name, np.zeros_like(paid)) + paid / len(chosen)
+    fixed = max(FIXED, key=lambda name: float(on_validation[name]))
     size = len(found.groups)
 
     def less(better: str, worse: str) -> Estimate:

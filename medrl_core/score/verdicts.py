@@ -51,9 +51,8 @@ class Finding:
     @property
     def error(self) -> float:
         """Standard error, read off the interval as if it were a normal one; nan if not tested."""
-        if not self.tested:
-            return float("nan")
-        return (self.high - self.low) / (2 * norm.isf(LEVEL / 2))
+        _, low, high = _ends(self)
+        return float((high - low) / (2 * norm.isf(LEVEL / 2)))
 
 
 def detectable(error: float) -> float:
@@ -86,9 +85,9 @@ def judge(findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def _ends(one: Finding) -> tuple[float, float, float]:
-    if one.above:
-        return one.value, one.low, one.high
-    return -one.value, -one.high, -one.low
+    """Value, low and high, turned round where the claim is of a number below; nan where missing."""
+    value, low, high = (np.nan if end is None else end for end in (one.value, one.low, one.high))
+    return (value, low, high) if one.above else (-value, -high, -low)
 
 
 def _p(one: Finding) -> float:

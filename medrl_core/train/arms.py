@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 from transformers import TrainerCallback
@@ -79,8 +80,8 @@ class Made:
 
     arm: str
     seed: int
-    net: object
-    processor: object
+    net: Any
+    processor: Any
     folder: Path
     model_hash: str
     record: pd.DataFrame | None
@@ -88,6 +89,15 @@ class Made:
     completions: int
     cpu_seconds: float
     settings: dict
+
+    def of_rl(self) -> pd.DataFrame:
+        """Return the record of RL.
+
+        Raises: UserError: the arm has none.
+        """
+        if self.record is None:
+            raise UserError(f"arm {self.arm!r} ran no RL, so there is no record of its steps")
+        return self.record
 
 
 def make(

@@ -19,6 +19,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -29,11 +30,11 @@ from medrl_core.data.drawn.modalities import WORLDS, World
 from medrl_core.data.items import Item
 from medrl_core.models import hub
 from medrl_core.sample.sampling import Decoding, sample
+from medrl_core.score import rivals
 from medrl_core.score.evaluate import rollout_rows
 from medrl_core.score.exact_support import report_support
 from medrl_core.score.law import take_off
 from medrl_core.score.support import pass_curve
-from medrl_core.score.untrained import rivals
 from medrl_core.train import rl, sft
 from medrl_core.train.care import Care
 from medrl_core.train.drawn_cells import DrawnCell, cells
@@ -58,7 +59,7 @@ BATCH, PASSES, RATE = 16, 8, 1e-3  # of SFT
 class Outcome:
     """A trained model with what its training showed and consumed."""
 
-    net: torch.nn.Module
+    net: Any
     cost: Cost
     record: pd.DataFrame | None = None
     looks: Looks | None = None
@@ -154,7 +155,8 @@ class Bench:
     def _coin(self) -> Outcome:
         place = _place(self.cell)
         if place not in self.rates:
-            self.rates[place] = self.rl(self.net()).record["accuracy"].tolist()
+            found = cast(pd.DataFrame, self.rl(self.net()).record)
+            self.rates[place] = found["accuracy"].tolist()
         return self.rl(self.net(), rewards=(Coin(self.rates[place], self.cell.seed),))
 
     def _sft(self) -> Outcome:
@@ -186,7 +188,7 @@ class Bench:
                 by_id[row.item_id], item_id=f"{row.item_id}/{row.sample_index}",
                 reading=reading_of(row.text),
             )
-            for row in right.itertuples()
+            for row in cast(Any, right.itertuples())
         ]  # fmt: skip
         sampling = Cost(
             len(items) * cell.group, 0, len(items), float(TOKENS * len(items) * cell.group),
@@ -250,7 +252,7 @@ def run_cell(cell: DrawnCell, rates: dict[str, list[float]]) -> dict:
     rows = drawn_rows(made.net, bench.processor, asked, k=16, seed=cell.seed)
     chances = report_support(made.net, bench.processor, asked, seed=cell.seed)
     validation = drawn_rows(made.net, bench.processor, bench.items("validation"), k=0, seed=0)
-    record = made.record
+    record, looks = made.record, made.looks
     row = {
         **asdict(cell),
         **{f"cost_{name}": value for name, value in vars(made.cost).items()},
@@ -262,29 +264,31 @@ def run_cell(cell: DrawnCell, rates: dict[str, list[float]]) -> dict:
         "think_p": float(chances.think.mean()),
         **dict(zip(PASS, pass_curve(chances.p, ks=PASS.values()), strict=True)),
         "acc_validation": float(validation["correct"].mean()),
-        "first_right": None if record is None else made.looks.first_right(record),
+        "first_right": None if looks is None or record is None else looks.first_right(record),
         "hits": None if record is None else int(record["right"].sum()),
         "rates": None if record is None else record["accuracy"].round(4).tolist(),
         "commit": _commit(),
         "torch": torch.__version__,
     }
     if cell.grid == "base":
-        found = rivals(made.net, bench.processor, asked, bench.items("validation"), seed=cell.seed)
+        found = rivals.of_reports(
+            made.net, bench.processor, asked, bench.items("validation"), seed=cell.seed
+        )
         row |= {f"{name.replace(' ', '_')}_p": short(p) for name, p in found.items()}
     return {
         "run": row,
-        "looks": [] if made.looks is None else made.looks.rows(record),
-        "facts": [] if made.looks is None else _facts(made, before["by_fact"]),
+        "looks": [] if looks is None or record is None else looks.rows(record),
+        "facts": [] if looks is None or record is None else _facts(looks, record, before["by_fact"]),
         "transfer": _transfer(bench, made.net) if cell.grid == "transfer" else [],
     }
 
 
-def _facts(made: Outcome, base_p: list[float]) -> list[dict]:
+def _facts(looks: Looks, record: pd.DataFrame, base_p: list[float]) -> list[dict]:
     """One row a fact: the base's p, its first right completion, hits, and when it was learnt."""
     rows = []
-    for fact, (p, n, acc) in enumerate(made.looks.by_fact(base_p)):
+    for fact, (p, n, acc) in enumerate(looks.by_fact(base_p)):
         low, high = take_off(n, acc, LEARNT)
-        first, hits = made.looks.met(made.record, fact, len(base_p))
+        first, hits = looks.met(record, fact, len(base_p))
         rows.append(
             {
                 "fact": fact, "base_p": p, "share": 1 / len(base_p), "first": first, "hits": hits,
@@ -298,7 +302,7 @@ def _transfer(bench: Bench, net) -> list[dict]:
     rows = []
     for one in bench.world.modalities:
         asked = bench.items("test", ITEMS, one.name)
-        row = {"to": one.name}
+        row: dict[str, Any] = {"to": one.name}
         for name, model in (("before", bench.start), ("after", net)):
             found = drawn_rows(model, bench.processor, asked, k=0, seed=0)
             row[f"acc_{name}"] = float(found["correct"].mean())
@@ -361,7 +365,7 @@ def finished(work: Path) -> list[dict]:
 
 def main() -> None:
     """Run a part of the grid, or collect what is finished."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     doing = parser.add_subparsers(dest="doing", required=True)
     running = doing.add_parser("run", help="train what is not finished")
     running.add_argument("--part", default="0/1", help="i/n: every n-th cell, from the i-th on")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import os
+from typing import Any
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -271,9 +272,11 @@ def sample(prompts: list, trainer: Trainer) -> dict:
         [trainer.args.seed, trainer.state.global_step, trainer.accelerator.process_index]
     )
     drawn = np.minimum(rng.random((len(prompts), most), np.float32), np.float32(1 - 2**-24))
-    prompt_ids, completion_ids, logps = ([None] * len(prompts) for _ in range(3))
+    prompt_ids: list[list[int]] = [[] for _ in prompts]
+    completion_ids: list[list[int]] = [[] for _ in prompts]
+    logps = [0.0] * len(prompts)
     ends = eos_ids(net, trainer.processing_class.tokenizer)
-    places = {getattr(net.config, name, None) for name in ("image_token_id", "video_token_id")}
+    places: set[Any] = {getattr(net.config, name, None) for name in ("image_token_id", "video_token_id")}
     unseen = torch.tensor(sorted(places - {None}), device=net.device)
     net.eval()
     for batch, inputs in batches(trainer.processing_class, asked, lambda length: len(asked)):

@@ -231,16 +231,17 @@ def train(
     set_seed(seed)  # of the first weights of an adapter
     fewer_calls(model)
     tower = getattr(getattr(model, "model", model), "visual", None)
-    frozen = not train_vision and tower is not None
-    if frozen:
-        tower.requires_grad_(False)
+    frozen = None if train_vision else tower
+    if frozen is not None:
+        frozen.requires_grad_(False)
     dataset = to_dataset(items, targets(items, seed))
     once: dict = {}
     if is_few_pixels(items) and not validation:
         collator = DataCollatorForVisionLanguageModeling(
             processor=processor, max_length=None, completion_only_loss=True
         )
-        rows, tokenizer = list(dataset), processor.tokenizer
+        rows: list[Any] = list(dataset)
+        tokenizer = processor.tokenizer
         once = {"data_collator": EncodedOnce(rows, collator, tokenizer.pad_token_id)}
         dataset = Dataset.from_dict({"row": list(range(len(items)))})
     trainer = PlainSFTTrainer(
@@ -283,8 +284,8 @@ def train(
     with guards.memory(label, needed), one_thread():
         trainer.train()
     progress.restore(trainer.model)
-    if frozen:
-        tower.requires_grad_(True)
+    if frozen is not None:
+        frozen.requires_grad_(True)
     best.put_back(trainer.model)
     if save_to:
         trainer.save_model(str(save_to))

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -236,10 +237,16 @@ def _transfer(net: Twin, start: Twin) -> list[dict]:
     return rows
 
 
-def run(names: list[str], work: Path, part: tuple[int, int]) -> None:
-    """Run what is not finished of a part of grids; each finished cell is a line in `work`."""
+def run(
+    names: list[str], work: Path, part: tuple[int, int], seeds: Sequence[int] = ()
+) -> None:
+    """Run what is not finished of a part of grids; each finished cell is a line in `work`.
+
+    Arguments: `names` of grids; `work` folder; `part` (i, n); `seeds`: of training, none: all.
+    """
     work.mkdir(parents=True, exist_ok=True)
     todo = [cell for name in names for cell in cells(name)][part[0] :: part[1]]
+    todo = [cell for cell in todo if not seeds or cell.seed in seeds]
     done = {one["key"] for one in _finished(work)}
     path = work / f"{'-'.join(names)}-{part[0]}-of-{part[1]}.jsonl"
     cut = path.exists() and not path.read_bytes().endswith(b"\n")
@@ -341,6 +348,7 @@ def main() -> None:
     doing = parser.add_subparsers(dest="doing", required=True)
     running = doing.add_parser("run", help="train what is not finished")
     running.add_argument("grids", nargs="+", choices=GRIDS)
+    running.add_argument("--seeds", type=int, nargs="*", default=[], help="of training; all")
     running.add_argument("--part", default="0/1", help="i/n: every n-th cell, from the i-th on")
     collecting = doing.add_parser("collect", help="write the tables")
     collecting.add_argument("--out", type=Path, default=Path("data/records/twin"))
@@ -353,7 +361,7 @@ def main() -> None:
             print(f"{name}: {len(table)} rows")
     else:
         first, of = (int(number) for number in asked.part.split("/"))
-        run(asked.grids, asked.work, (first, of))
+        run(asked.grids, asked.work, (first, of), asked.seeds)
 
 
 if __name__ == "__main__":

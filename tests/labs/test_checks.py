@@ -70,16 +70,6 @@ def test_names_are_compared_in_any_order():
     assert hint(compare.names, ["c"], ["a"], {"not c": ["c"]}) == "not c"
 
 
-EXCESS = pd.DataFrame(
-    {
-        "dataset": ["sure", "maybe", "none"],
-        "value": [0.5, 0.1, -0.5],
-        "low": [0.3, -0.1, -0.7],
-        "high": [0.7, 0.3, 0.2],
-    }
-)
-
-
 def plug_in(n, c, k):
     return 1 - (1 - c / n) ** k
 
@@ -107,31 +97,27 @@ def one_image(values, images, rng):
 
 
 ROWS = pd.DataFrame(
-    {
-        "support": [0.5, 0.1],
-        "support_low": [0.3, -0.1],
-        "support_high": [0.7, 0.3],
-        "gap": [0.3, 0.3],
-        "gap_low": [0.2, 0.2],
-        "gap_high": [0.4, 0.4],
-    },
+    {"acc": [0.0, 0.0], "ceiling": [1.0, 1.0], "low": [0.6, 0.3], "high": [0.9, 0.9]},
     index=["sure", "maybe"],
 )
-RAW = pd.DataFrame({"pass@k": [1.0, 0.9], "acc@1": [0.5, 0.3]}, index=["seen", "new"])
-EXPOSURE = {"seen": 9, "new": 0}
 COSTS = {"bridge": {"weak": 0, "enough": 2}, "sharpen": {"weak": 6, "enough": 0}}
 
 
-def rule(s, g, tau, delta):
-    return "bridge" if s < tau else "sharpen" if g >= delta else "stop"
+def rule(acc, ceiling, chance, left, worth):
+    return "stop" if ceiling - acc < left else "sharpen" if chance >= worth else "bridge"
 
 
-def careful(s, g, tau, delta):
-    if s[1] < tau:
-        return "bridge"
-    if s[0] < tau:
-        return "undecided"
-    return "sharpen" if g[0] >= delta else "stop" if g[1] < delta else "undecided"
+def careful(acc, ceiling, chance, left, worth):
+    said = {rule(acc, ceiling, end, left, worth) for end in chance}
+    return said.pop() if len(said) == 1 else "undecided"
+
+
+def in_time(p, n, growth):
+    return 1 - np.exp(-p * max(n - growth, 0))
+
+
+def growths(first, at):
+    return np.median((at - first)[np.isfinite(at)])
 
 
 def spread_out(rewards, **how):
@@ -163,12 +149,17 @@ def gain(after, before):
 
 GAINS = pd.DataFrame(
     {
-        "images": ["a", "b", "a", "b"],
+        "word": ["a", "b", "a", "b"],
         "difference": ["base minus random"] * 2 + ["base minus pixels"] * 2,
         "value": [0.3, 0.1, -0.1, 0.4],
         "low": [0.2, -0.1, -0.3, 0.2],
         "high": [0.4, 0.3, 0.1, 0.6],
     }
+)
+
+
+SAID = pd.DataFrame(
+    {"word": ["kind", "side", "level"], "seen": [0.7, 1.0, 0.9], "said": [0.2, 0.3, 0.9]}
 )
 
 
@@ -207,50 +198,48 @@ def paired(a, b, rng, size=None):
             (lambda e, n, p, k: sum(weight(c, n, p) * e(n, c, k) for c in range(n)),),
             "misses the last term",
         ),
-        (support.excess_support, (lambda p, f: p - f,), "a perfect model must get 1"),
-        (support.excess_support, (lambda p, f: p / f,), "subtract before you divide"),
-        (support.supported, (["sure", "maybe"], EXCESS), "you look at the value alone"),
-        (support.supported, (["sure", "maybe", "none"], EXCESS), "you look at the upper end"),
-        (support.supported, ([], EXCESS), "too short"),
+        (support.pass_of_p, (lambda p, k: 1 - (1 - p.mean()) ** k,), "over items last"),
+        (support.pass_of_p, (lambda p, k: 1 - (1 - p) ** k,), "one number is asked for"),
+        (support.pass_of_p, (lambda p, k: p.mean() * k,), "do not add up"),
+        (support.upper_bound, (lambda n: 3 / n,), "close for a large n"),
+        (support.upper_bound, (lambda n: 0,), "does not make the chance zero"),
+        (support.upper_bound, (lambda n: 0.05**n,), "your result is"),
         (support.one_draw, (by_row,), "you draw completions, not whole images"),
         (support.one_draw, (each_once,), "with replacement"),
         (support.one_draw, (one_image,), "the spread of your draws is off"),
         (support.one_draw, (lambda v, i, r: None,), "returns nothing"),
+        (boundary.expected_hits, (lambda p, n, s: p * n,), "only a share"),
+        (boundary.expected_hits, (lambda p, n, s: 1 - (1 - p) ** (n * s),), "at least one"),
+        (boundary.chance, (lambda p, n, g: 1 - np.exp(-p * n),), "needs time to grow"),
+        (boundary.chance, (lambda p, n, g: 1 - np.exp(-p * (n - g)),), "not negative"),
+        (boundary.chance, (lambda p, n, g: np.exp(-p * max(n - g, 0)),), "that none comes"),
+        (boundary.median_growth, (lambda f, t: np.median(t[np.isfinite(t)]),), "subtract it"),
+        (boundary.median_growth, (lambda f, t: np.median(t - f),), "your result is"),
         (
             boundary.rule,
-            (lambda s, g, t, d: "sharpen" if g >= d else "bridge" if s < t else "stop",),
-            "you look at the gap first",
+            (lambda a, c, p, m, w: "sharpen" if p >= w else rule(a, c, p, m, w),),
+            "you look at the chance first",
         ),
-        (boundary.rule, (lambda s, g, t, d: "bridge",), "another decision"),
+        (boundary.rule, (lambda a, c, p, m, w: rule(a, 1, p, m, w),), "not between Acc@1 and 1"),
+        (boundary.rule, (lambda a, c, p, m, w: "bridge",), "another decision"),
         (
             boundary.careful,
-            (lambda s, g, t, d: rule(sum(s) / 2, sum(g) / 2, t, d),),
+            (lambda a, c, p, m, w: rule(a, c, sum(p) / 2, m, w),),
             "by the middle of the interval",
         ),
-        (boundary.careful, (lambda s, g, t, d: rule(s[0], g[0], t, d),), "upper end"),
-        (boundary.careful, (lambda s, g, t, d: rule(s[1], g[1], t, d),), "lower end"),
-        (
-            boundary.careful,
-            (lambda s, g, t, d: "undecided" if g[0] < d <= g[1] else careful(s, g, t, d),),
-            "the gap does not matter",
-        ),
-        (
-            boundary.careful,
-            (lambda s, g, t, d: rule(s[0], g[0], t, d) if s[0] >= t else careful(s, g, t, d),),
-            "the gap has an interval too",
-        ),
+        (boundary.careful, (lambda a, c, p, m, w: rule(a, c, p[0], m, w),), "upper end"),
+        (boundary.careful, (lambda a, c, p, m, w: rule(a, c, p[1], m, w),), "lower end"),
+        (boundary.careful, (lambda a, c, p, m, w: careful(0, 1, p, m, w),), "does not matter"),
         (
             boundary.actions,
-            ({"sure": "sharpen", "maybe": "bridge"}, ROWS, 0.2, 0.1),
-            "that is the rule of exercise 1",
+            ({"sure": "sharpen", "maybe": "sharpen"}, ROWS, 0.1, 0.5),
+            "that is the rule of exercise 4",
         ),
         (
             boundary.agreement,
-            (lambda a, e: sum((a[n] == "bridge") == (e[n] == 0) for n in a) / len(a),),
-            "leave it out",
+            (lambda a, t: sum((a[n] == "sharpen") == t[n] for n in a) / len(a),),
+            "leave them out",
         ),
-        (boundary.misled, (["seen", "new"], RAW, EXPOSURE, 0.2, 0.1), "never seen are asked"),
-        (boundary.misled, ([], RAW, EXPOSURE, 0.2, 0.1), "the rule is right"),
         (boundary.best_action, (lambda p, c: "bridge" if p >= 0.5 else "sharpen",), "likelier"),
         (boundary.best_action, (lambda p, c: max(c, key=lambda a: c[a]["weak"]),), "another"),
         (boundary.break_even, (0.5, COSTS), "not at one half"),
@@ -300,11 +289,9 @@ def paired(a, b, rng, size=None):
         (probe.paired_draw, (lambda a, b, rng: paired(a, b, rng, 120),), "spread of your draws"),
         (probe.learned, (["a", "b"], GAINS), "the value alone"),
         (probe.learned, (["b"], GAINS), "that is against pixels"),
-        (
-            probe.labels_needed,
-            (lambda s, a, level: next((x for x in a if x >= level), None),),
-            "not the accuracy there",
-        ),
+        (probe.not_said, (["side", "kind"], SAID), "is another matter"),
+        (probe.not_said, (["level"], SAID), "are seen and said"),
+        (probe.not_said, ([], SAID), "too short"),
     ],
 )
 def test_the_hint_fits_the_mistake(check, answers, said):
@@ -313,12 +300,15 @@ def test_the_hint_fits_the_mistake(check, answers, said):
 
 def test_right_answers_pass(capsys):
     support.one_draw(by_image)
-    support.supported(["sure"], EXCESS)
+    support.pass_of_p(lambda p, k: (1 - (1 - p) ** k).mean())
+    support.upper_bound(lambda n: 1 - 0.05 ** (1 / n))
     support.smallest_k(11)
     boundary.rule(rule)
     boundary.careful(careful)
-    boundary.actions({"sure": "sharpen", "maybe": "undecided"}, ROWS, 0.2, 0.1)
-    boundary.misled(["new"], RAW, EXPOSURE, 0.2, 0.1)
+    boundary.expected_hits(lambda p, n, share: n * share * p)
+    boundary.chance(in_time)
+    boundary.median_growth(growths)
+    boundary.actions({"sure": "sharpen", "maybe": "undecided"}, ROWS, 0.1, 0.5)
     boundary.break_even(0.25, COSTS)
     training.advantages(spread_out)
     training.signal(lambda p, g: 1 - p**g - (1 - p) ** g)
@@ -329,4 +319,5 @@ def test_right_answers_pass(capsys):
     probe.knn(angle)
     probe.paired_draw(paired)
     probe.learned(["a"], GAINS)
-    assert capsys.readouterr().out == "Right.\n" * 17
+    probe.not_said(["side"], SAID)
+    assert capsys.readouterr().out == "Right.\n" * 21

@@ -21,8 +21,8 @@ from test_prose import typed_numbers
 
 LABS = sorted((ROOT / "book/labs").glob("*.ipynb"))
 LECTURERS = ROOT / "book/lecturers.md"
-# A test takes less of everything; what a check says must not hang on it.
-SMALL = {"n_items": 8, "k": 8, "n_images": 60, "sft_steps": 2, "rl_steps": 2, "batch_size": 8}
+# A test takes less of everything; what a check says must not depend on it.
+SMALL = {"k": 8, "n_train": 60, "n_test": 32, "completions": 128, "labels": 8}
 
 each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda path: path.stem)
 

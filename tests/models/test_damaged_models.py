@@ -1,4 +1,4 @@
-"""Damaged models, features and checkpoints: refused before anything is computed with them."""
+"""Damaged models and features: refused before anything is computed with them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import tiny
 from conftest import ROOT
 from damaging import check, cuts, flips, list_flips, refused
 from medrl_core.errors import UserError
 from medrl_core.models import hub, towers, whole
-from medrl_core.train import checkpoints, estimate, sft
+from medrl_core.train import estimate
 from medrl_core.vision import probe
 
 

@@ -1,4 +1,4 @@
-"""Models and checkpoints that somebody made who wants in: no load runs what they hold."""
+"""Models that somebody made who wants in: no load runs what they contain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from medrl_core.train.checkpoints import Checkpoints
 
 import tiny
 from attacks import Pickled, refused
@@ -19,8 +18,6 @@ from medrl.studies import plan
 from medrl_core.errors import UserError
 from medrl_core.models import hub, whole
 from medrl_core.sample.batches import batches
-from medrl_core.train import checkpoints, grpo, sft
-from medrl_core.train.care import Care
 
 PAYLOAD = "import os\nos.mkdir({!r})\nclass X: pass\n"
 
@@ -212,49 +209,3 @@ def test_a_chat_template_is_rendered_in_a_sandbox(copied, hit, tried, name):
     with tried():
         asked = batches(processor, [tiny.plain_item()], lambda _: 1)
         refused(lambda: next(asked), "chat template cannot be rendered")
-
-
-# ---- checkpoints ---------------------------------------------------------------------------------
-
-
-def train(kind, folder):
-    kept = Checkpoints(folder, every=2)
-    if kind == "sft":
-        return sft.train(
-            *tiny.build(), tiny.items("open", 4), steps=4, batch_size=2, checkpoints=kept
-        )
-    return grpo.train(
-        *tiny.build(), tiny.items("open", 4), steps=4, objective="care", num_generations=4,
-        completions_per_step=8, max_new_tokens=4, care=Care(ema_decay=0.5, ema_every=1),
-        checkpoints=kept,
-    )  # fmt: skip
-
-
-@pytest.mark.fault(
-    "Untrusted input",
-    "checkpoint of a training with a pickled payload in each of its files",
-    "refused when the training goes on, and the payload never runs",
-)
-@pytest.mark.parametrize("kind", ["sft", "care"])
-@pytest.mark.filterwarnings("ignore::Warning")
-def test_no_file_of_a_checkpoint_is_unpickled(tmp_path, hit, tried, monkeypatch, kind):
-    train(kind, tmp_path / "ended")
-    (ended,) = (tmp_path / "ended").glob("*/ended.pt")
-    torch.save({"weights": Pickled(hit), "log": "[]"}, ended)
-    with tried():
-        refused(lambda: train(kind, tmp_path / "ended"), "ended.pt is damaged")
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "_keep_ended", lambda *_: None)  # as if killed at the end
-        train(kind, tmp_path / "going")
-    (last,) = (tmp_path / "going").glob("*/checkpoint-2")
-    files = {path.name for path in last.iterdir() if path.suffix in (".pt", ".pth", ".bin")}
-    known = {"weights.pt", "optimizer.pt", "scheduler.pt", "rng_state.pth"}
-    assert files == known | ({"reference.pt"} if kind == "care" else set())
-    for name in sorted(files):
-        shutil.copytree(tmp_path / "going", tmp_path / name)
-        folder = tmp_path / name / last.relative_to(tmp_path / "going")
-        torch.save(Pickled(hit), folder / name)
-        (folder / checkpoints.MARK).unlink()
-        checkpoints._mark(folder)  # who can write the file can write its sum too
-        with tried(), pytest.raises(pickle.UnpicklingError):
-            train(kind, tmp_path / name)

@@ -74,7 +74,8 @@ def test_killed_at_random_moments_it_ends_like_an_undisturbed_run(start, tmp_pat
 
     def finished(out):
         files = sorted(path.name for path in out.iterdir())
-        assert files == ["rollouts.parquet", "scores.csv", "scores.json", "scores.parquet"]
+        scores = ["scores.csv", "scores.json", "scores.parquet"]
+        assert files == ["items.parquet", "rollouts.parquet", *scores]
         assert (out / "rollouts.parquet").read_bytes() == whole
         assert (out / "scores.csv").read_bytes() == (tmp_path / "whole/scores.csv").read_bytes()
 

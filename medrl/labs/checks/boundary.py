@@ -1,4 +1,4 @@
-"""Checks of lab 4: the decision rule on numbers and on intervals, its agreement, and its costs."""
+"""Checks of lab 4: expected hits, the chance of take-off, growth, the rules, and what they cost."""
 
 from __future__ import annotations
 
@@ -6,138 +6,172 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from medrl.labs.checks import compare
-from medrl_core.score import boundary
-from medrl_core.score.intervals import Estimate
 
+LEFT, WORTH = 1 / 10, 1 / 2
 Pair = tuple[float, float]
 
 
+def expected_hits(answer: Callable) -> None:
+    """Check expected_hits(p, n, share)."""
+    compare.function(
+        answer,
+        lambda p, n, share: p * n * share,
+        [(0.01, 4096, 1.0), (0.5, 100, 0.25), (0.0, 4096, 1.0)],
+        {
+            "only a share of the completions is about these items": lambda p, n, share: p * n,
+            "that is the chance of at least one: the expected number is asked for": (
+                lambda p, n, share: 1 - (1 - p) ** (n * share)
+            ),
+            "a smaller share means fewer hits": lambda p, n, share: p * n / share,
+        },
+    )
+
+
+def chance(answer: Callable) -> None:
+    """Check chance(p, n, growth)."""
+    compare.function(
+        answer,
+        _chance,
+        [(0.001, 4096, 1000), (0.5, 64, 64), (0.1, 64, 640), (0.0, 4096, 0), (0.01, 256, 0)],
+        {
+            "a run needs time to grow: only the first n - growth completions count": (
+                lambda p, n, growth: float(1 - np.exp(-p * n))
+            ),
+            "that is the chance that none comes: one step is missing": (
+                lambda p, n, growth: float(np.exp(-p * max(n - growth, 0)))
+            ),
+            "where growth exceeds n the number of completions in time is 0, not negative": (
+                lambda p, n, growth: float(1 - np.exp(-p * (n - growth)))
+            ),
+            "that is the number of hits, not a chance": (
+                lambda p, n, growth: float(p * max(n - growth, 0))
+            ),
+        },
+    )
+
+
+def median_growth(answer: Callable) -> None:
+    """Check median_growth(first_right, took_off), of runs one of which never took off."""
+    first = np.array([4.0, 100.0, 60.0, np.nan, 900.0])
+    at = np.array([1024.0, 1024.0, 3072.0, np.inf, np.inf])
+    compare.function(
+        answer,
+        lambda first, at: float(np.median((at - first)[np.isfinite(at)])),
+        [(first, at), (first[:2], at[:2])],
+        {
+            "growth begins with the first right completion: subtract it": (
+                lambda first, at: float(np.median(at[np.isfinite(at)]))
+            ),
+            "leave out the runs that never took off": lambda first, at: float(
+                np.median(np.nan_to_num(at - first, nan=np.inf))
+            ),
+            "the median is asked for, not the mean": (
+                lambda first, at: float(np.mean((at - first)[np.isfinite(at)]))
+            ),
+            "that is the negative: growth ends with the take-off": (
+                lambda first, at: float(np.median((first - at)[np.isfinite(at)]))
+            ),
+        },
+    )
+
+
 def rule(answer: Callable) -> None:
-    """Check rule(support, gap, tau, delta) on single numbers."""
-    grid = [(s, g, 0.2, 0.1) for s, g in product((-0.5, 0.1, 0.2, 0.9), (0.0, 0.1, 0.4))]
+    """Check rule(acc, ceiling, chance, left, worth) on single numbers."""
+    rooms = [(0.0, 1.0), (0.9, 0.95), (0.25, 0.5), (0.375, 0.5), (0.5, 0.25)]
     compare.function(
         answer,
         _rule,
-        grid,
+        [(a, c, p, 0.125, 0.5) for (a, c), p in product(rooms, (0.0, 0.5, 0.9))],
         {
-            "you look at the gap first: without support there is nothing to sharpen": (
-                lambda s, g, t, d: "sharpen" if g >= d else "bridge" if s < t else "stop"
+            "you look at the chance first: where nothing is left to gain there is nothing to pay": (
+                lambda a, c, p, left, worth: (
+                    "sharpen" if p >= worth else "stop" if c - a < left else "bridge"
+                )
             ),
             "a value equal to its threshold counts as enough": (
-                lambda s, g, t, d: "bridge" if s <= t else "sharpen" if g > d else "stop"
+                lambda a, c, p, left, worth: (
+                    "stop" if c - a <= left else "sharpen" if p > worth else "bridge"
+                )
             ),
-            "a large gap is a reason to sharpen, a small one to stop": (
-                lambda s, g, t, d: "bridge" if s < t else "stop" if g >= d else "sharpen"
+            "where RL is likely to take off it needs no labels first": (
+                lambda a, c, p, left, worth: (
+                    "stop" if c - a < left else "bridge" if p >= worth else "sharpen"
+                )
+            ),
+            "what is left lies between Acc@1 and the ceiling, not between Acc@1 and 1": (
+                lambda a, c, p, left, worth: _rule(a, 1.0, p, left, worth)
             ),
         },
     )
 
 
 def careful(answer: Callable) -> None:
-    """Check careful(support, gap, tau, delta) on pairs (low, high)."""
-    supports = [(-0.9, -0.2), (-0.1, 0.3), (0.1, 0.15), (0.2, 0.8), (0.5, 0.9)]
-    gaps = [(-0.1, 0.05), (0.0, 0.3), (0.1, 0.4), (0.2, 0.4)]
+    """Check careful(acc, ceiling, chance, left, worth) with a chance that is a pair (low, high)."""
+    pairs = [(0.0, 0.1), (0.1, 0.6), (0.1, 0.95), (0.5, 0.8), (0.3, 0.5), (0.9, 1.0)]
+    rooms = [(0.0, 1.0), (0.9, 0.95)]
     compare.function(
         answer,
         _careful,
-        [(s, g, 0.2, 0.1) for s, g in product(supports, gaps)],
+        [(a, c, pair, LEFT, WORTH) for (a, c), pair in product(rooms, pairs)],
         {
             "you decide by the middle of the interval: it must lie on one side as a whole": (
-                lambda s, g, t, d: _rule(sum(s) / 2, sum(g) / 2, t, d)
+                lambda a, c, pair, left, worth: _rule(a, c, sum(pair) / 2, left, worth)
             ),
-            "low support must be sure: look at the upper end before you say bridge": (
-                lambda s, g, t, d: _rule(s[0], g[0], t, d)
+            "a low chance must be sure: look at the upper end before you say bridge": (
+                lambda a, c, pair, left, worth: _rule(a, c, pair[0], left, worth)
             ),
-            "enough support must be sure: look at the lower end too": (
-                lambda s, g, t, d: _rule(s[1], g[1], t, d)
+            "a high chance must be sure: look at the lower end before you say sharpen": (
+                lambda a, c, pair, left, worth: _rule(a, c, pair[1], left, worth)
             ),
-            "the gap has an interval too: it may lie on both sides of delta": (
-                lambda s, g, t, d: (
-                    _careful(s, (g[0], g[0]), t, d) if s[0] >= t else _careful(s, g, t, d)
-                )
-            ),
-            "where support is surely low the gap does not matter: bridge": (
-                lambda s, g, t, d: "undecided" if g[0] < d <= g[1] else _careful(s, g, t, d)
+            "where nothing is left to gain the chance does not matter: stop": (
+                lambda a, c, pair, left, worth: _careful(0.0, 1.0, pair, left, worth)
             ),
         },
     )
 
 
-def actions(answer: dict[str, str], table: pd.DataFrame, tau: float, delta: float) -> None:
+def actions(answer: dict[str, str], table: pd.DataFrame, left: float, worth: float) -> None:
     """Check the action of each row of a table.
 
-    Arguments: `answer` name to action; `table` columns support, gap and their _low and _high;
-    `tau` and `delta` thresholds.
+    Arguments: `answer` name to action; `table` columns acc, ceiling, low and high (of the chance);
+    `left` and `worth` thresholds.
     """
     rows = list(cast(Any, table).itertuples())
-    right = {
-        row.Index: _careful(
-            (row.support_low, row.support_high), (row.gap_low, row.gap_high), tau, delta
-        )
-        for row in rows
-    }
-    plain = {row.Index: _rule(row.support, row.gap, tau, delta) for row in rows}
-    hint = "that is the rule of exercise 1: give the careful rule the ends of the intervals"
-    compare.value(answer, right, {hint: plain})
+    right = {one.Index: _careful(one.acc, one.ceiling, (one.low, one.high), left, worth)
+             for one in rows}  # fmt: skip
+    middle = {one.Index: _rule(one.acc, one.ceiling, (one.low + one.high) / 2, left, worth)
+              for one in rows}  # fmt: skip
+    hint = "that is the rule of exercise 4: give the careful rule both ends of the interval"
+    compare.value(answer, right, {hint: middle})
 
 
 def agreement(answer: Callable) -> None:
-    """Check agreement(actions, exposure)."""
+    """Check agreement(actions, took_off)."""
     said = {"a": "bridge", "b": "bridge", "c": "sharpen", "d": "undecided", "e": "stop"}
-    seen = {"a": 0, "b": 50, "c": 0, "d": 0, "e": 10, "f": 0}
+    done = {"a": False, "b": True, "c": True, "d": False, "e": True}
 
-    def right(done: dict, known: dict, names: list[str] | None = None) -> list[bool]:
-        chosen = [name for name in done if done[name] != "undecided"] if names is None else names
-        return [(done[name] == "bridge") == (known[name] == 0) for name in chosen]
+    def right(said: dict, done: dict, names: list[str] | None = None) -> list[bool]:
+        told = [one for one in said if said[one] in ("sharpen", "bridge")]
+        return [(said[one] == "sharpen") == done[one] for one in names or told]
 
     compare.function(
         answer,
-        lambda done, known: sum(right(done, known)) / len(right(done, known)),
-        [(said, seen), ({"a": "bridge", "d": "undecided"}, seen)],
+        lambda said, done: sum(right(said, done)) / len(right(said, done)),
+        [(said, done), ({"a": "bridge", "d": "undecided"}, done)],
         {
-            "an undecided set is no mistake: leave it out": (
-                lambda done, known: sum(right(done, known, list(done))) / len(done)
+            "stop and undecided are no predictions: leave them out": (
+                lambda said, done: sum(right(said, done, list(said))) / len(said)
             ),
-            "divide by the number of decided sets, not of all": (
-                lambda done, known: sum(right(done, known)) / len(done)
+            "divide by the number of predictions, not of all": (
+                lambda said, done: sum(right(said, done)) / len(said)
             ),
-            "a number was asked for as a share, not as a count": (
-                lambda done, known: sum(right(done, known))
-            ),
-            "you count the sets that the rule gets wrong": (
-                lambda done, known: 1 - sum(right(done, known)) / len(right(done, known))
-            ),
-        },
-    )
-
-
-def misled(
-    answer: list[str], raw: pd.DataFrame, exposure: dict[str, int], tau: float, delta: float
-) -> None:
-    """Check the never-seen sets on which raw Pass@K does not say bridge.
-
-    Arguments: `answer` names; `raw` columns pass@k and acc@1 by name; `exposure` images seen;
-    `tau` and `delta` thresholds.
-    """
-    says = {
-        name: _rule(row["pass@k"], row["pass@k"] - row["acc@1"], tau, delta)
-        for name, row in cast(Any, raw).iterrows()
-    }
-    compare.names(
-        answer,
-        [name for name in says if exposure[name] == 0 and says[name] != "bridge"],
-        {
-            "only sets that the model has never seen are asked for": (
-                [name for name in says if says[name] != "bridge"]
-            ),
-            "these are the sets that it has seen": (
-                [name for name in says if exposure[name] > 0 and says[name] != "bridge"]
-            ),
-            "these are the sets on which the rule is right": (
-                [name for name in says if exposure[name] == 0 and says[name] == "bridge"]
+            "a share is asked for, not a count": lambda said, done: sum(right(said, done)),
+            "you count the predictions that did not come true": (
+                lambda said, done: 1 - sum(right(said, done)) / len(right(said, done))
             ),
         },
     )
@@ -169,27 +203,31 @@ def best_action(answer: Callable) -> None:
 
 
 def break_even(answer: float, costs: dict[str, dict[str, float]]) -> None:
-    """Check the chance of weak support at which both actions cost the same.
+    """Check the chance of no take-off at which both actions cost the same.
 
     Arguments: `answer` the chance; `costs` action to state to cost.
     """
     needless, wasted = costs["bridge"]["enough"], costs["sharpen"]["weak"]
     half = "the costs differ, so it is not at one half"
-    swapped = "that is the chance of enough support: which state does p_weak go with?"
+    swapped = "that is the chance of take-off: which state does p_weak go with?"
     odds = "that is the odds: turn them into a chance"
     wrong = {swapped: wasted / (needless + wasted), odds: needless / wasted, half: 1 / 2}
     compare.value(answer, needless / (needless + wasted), wrong)
 
 
-def _rule(support: float, gap: float, tau: float, delta: float) -> str:
-    if support < tau:
-        return "bridge"
-    return "sharpen" if gap >= delta else "stop"
+def _chance(p: float, n: float, growth: float) -> float:
+    return float(1 - np.exp(-p * max(n - growth, 0)))
 
 
-def _careful(support: Pair, gap: Pair, tau: float, delta: float) -> str:
-    estimates = [Estimate((low + high) / 2, low, high, 1) for low, high in (support, gap)]
-    return boundary.decide(*estimates, tau_support=tau, delta_gap=delta).action
+def _rule(acc: float, ceiling: float, chance: float, left: float, worth: float) -> str:
+    if ceiling - acc < left:
+        return "stop"
+    return "sharpen" if chance >= worth else "bridge"
+
+
+def _careful(acc: float, ceiling: float, chance: Pair, left: float, worth: float) -> str:
+    said = {_rule(acc, ceiling, end, left, worth) for end in chance}
+    return said.pop() if len(said) == 1 else "undecided"
 
 
 def _cost(p_weak: float, costs: dict[str, float]) -> float:

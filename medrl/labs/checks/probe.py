@@ -1,14 +1,16 @@
-"""Checks of lab 2: blind accuracy, standardisation without a leak, kNN, paired comparison."""
+"""Checks of lab 2: blind accuracy, no leak, kNN, paired comparison, what is not said."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 from medrl.labs.checks import compare
 from medrl_core.vision import probe
+
+SEEN, SAID = 9 / 10, 1 / 2
 
 
 def blind_accuracy(answer: Callable) -> None:
@@ -146,54 +148,36 @@ def paired_draw(answer: Callable) -> None:
 
 
 def learned(answer: list[str], gains: pd.DataFrame) -> None:
-    """Check the sets on which the base tower surely beats the random one.
+    """Check the words that the base tower surely shows better than the random one.
 
-    Arguments: `answer` names; `gains` columns images, difference, value, low and high.
+    Arguments: `answer` names; `gains` columns word, difference, value, low and high.
     """
     ours = gains[gains.difference == "base minus random"]
     pixels = gains[gains.difference == "base minus pixels"]
     compare.names(
         answer,
-        ours.images[ours.low > 0],
+        ours.word[ours.low > 0],
         {
             "you look at the value alone: the whole interval must lie above zero": (
-                ours.images[ours.value > 0]
+                ours.word[ours.value > 0]
             ),
-            "that is against pixels: the random tower is asked for": pixels.images[pixels.low > 0],
-            "that takes rows of both comparisons": gains.images[gains.low > 0],
+            "that is against pixels: the random tower is asked for": pixels.word[pixels.low > 0],
+            "that takes rows of both comparisons": gains.word[gains.low > 0],
         },
     )
 
 
-def labels_needed(answer: Callable) -> None:
-    """Check labels_needed(shares, accuracy, level)."""
-    shares = [0.1, 0.5, 1.0]
-
-    def right(shares: Sequence[float], accuracy: Sequence[float], level: float) -> float | None:
-        return next((s for s, a in zip(shares, accuracy, strict=True) if a >= level), None)
-
-    compare.function(
+def not_said(answer: list[str], table: pd.DataFrame) -> None:
+    """Check the words that are seen and not said; `table` has the columns word, seen and said."""
+    seen, said = table.seen >= SEEN, table.said >= SAID
+    compare.names(
         answer,
-        right,
-        [
-            (shares, [0.4, 0.6, 0.8], 0.6),
-            (shares, [0.4, 0.6, 0.8], 0.1),
-            (shares, [0.4, 0.6, 0.8], 0.9),
-            (shares, [0.4, 0.7, 0.65], 0.65),
-        ],
+        table.word[seen & ~said],
         {
-            "to reach a level is to be equal to it or above": (
-                lambda s, acc, level: next(
-                    (x for x, a in zip(s, acc, strict=True) if a > level), None
-                )
+            "these words are seen and said: those that are not said are asked for": (
+                table.word[seen & said]
             ),
-            "the smallest share is asked for": (
-                lambda s, acc, level: max(
-                    (x for x, a in zip(s, acc, strict=True) if a >= level), default=None
-                )
-            ),
-            "the share is asked for, not the accuracy there": (
-                lambda s, acc, level: next((a for a in acc if a >= level), None)
-            ),
+            "a word that is not even seen is another matter: leave it out": table.word[~said],
+            "these words are not seen well enough": table.word[~seen],
         },
     )

@@ -1,4 +1,4 @@
-"""Checks of lab 1: guess floor, Pass@K without bias, excess support, bootstrap over images."""
+"""Checks of lab 1: guess floor, Pass@K without bias, what no sample has shown, bootstrap."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from math import comb
 
 import numpy as np
-import pandas as pd
 
 from medrl.labs.checks import compare
 from medrl_core.score import passk
 
 LEVEL = 19 / 20
+MISSED = 1 / 20  # the chance of missing what is there
 
 
 def guess_floor(answer: Callable) -> None:
@@ -56,7 +56,7 @@ def pass_at_k(answer: Callable) -> None:
             "that counts sets whose answers are all right; one is enough": (
                 lambda n, c, k: comb(c, k) / comb(n, k)
             ),
-            "that is Pass@1; it does not hang on k": lambda n, c, k: c / n,
+            "that is Pass@1; it does not depend on k": lambda n, c, k: c / n,
         },
     )
 
@@ -88,43 +88,42 @@ def expected(answer: Callable) -> None:
     )
 
 
-def excess_support(answer: Callable) -> None:
-    """Check excess_support(passk, floor)."""
+def pass_of_p(answer: Callable) -> None:
+    """Check pass_of_p(p, k)."""
     compare.function(
         answer,
-        lambda p, floor: float(passk.excess_support(p, floor)),
-        [(1.0, 0.5), (0.5, 0.5), (0.9, 0.7), (0.4, 0.7)],
+        lambda p, k: float(np.mean(1 - (1 - p) ** k)),
+        [(np.array([0.0, 1.0]), 4), (np.array([0.1, 0.3, 0.0]), 1), (np.array([0.02, 0.4]), 16)],
         {
-            "a perfect model must get 1 whatever the floor: scale by the room that is left": (
-                lambda p, floor: p - floor
+            "take the mean over items last: a curve at the mean chance is not the mean curve": (
+                lambda p, k: float(1 - (1 - np.mean(p)) ** k)
             ),
-            "the room is what lies above the floor, not the floor": (
-                lambda p, floor: (p - floor) / floor
+            "that is the chance that no answer is right: one step is missing": (
+                lambda p, k: float(np.mean((1 - p) ** k))
             ),
-            "a guesser must get 0: subtract before you divide": lambda p, floor: p / floor,
-            "under the floor the value is negative: do not cut it off": (
-                lambda p, floor: max((p - floor) / (1 - floor), 0.0)
-            ),
+            "that is the chance that all answers are right": lambda p, k: float(np.mean(p**k)),
+            "one number is asked for: take the mean over items": lambda p, k: 1 - (1 - p) ** k,
+            "chances of several tries do not add up": lambda p, k: float(np.mean(p) * k),
         },
     )
 
 
-def supported(answer: list[str], excess: pd.DataFrame) -> None:
-    """Check the names whose excess support surely lies above zero.
-
-    Arguments: `answer` names; `excess` the table with dataset, value, low and high.
-    """
-    compare.names(
+def upper_bound(answer: Callable) -> None:
+    """Check upper_bound(n), the largest chance that n wrong answers leave open."""
+    compare.function(
         answer,
-        excess.dataset[excess.low > 0],
+        lambda n: 1 - MISSED ** (1 / n),
+        [(1,), (16,), (2048,)],
         {
-            "you look at the value alone: an interval that reaches below zero says nothing sure": (
-                excess.dataset[excess.value > 0]
+            "that is the chance of one right answer in n: ask when n wrong ones become unlikely": (
+                lambda n: 1 / n
             ),
-            "you look at the upper end: even a guesser's upper end lies above zero": (
-                excess.dataset[excess.high > 0]
+            "three in n is close for a large n; solve for p": lambda n: 3 / n,
+            "that is the chance of a wrong answer: one step is missing": (
+                lambda n: MISSED ** (1 / n)
             ),
-            "these are the sets that do not surely have support": excess.dataset[excess.low <= 0],
+            "the root is the n-th: the exponent is one over n": lambda n: 1 - MISSED**n,
+            "no right answer was seen, but that does not make the chance zero": lambda n: 0.0,
         },
     )
 

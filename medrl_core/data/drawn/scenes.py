@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -367,7 +368,7 @@ def thyroid_scan(rng: np.random.Generator) -> np.ndarray:
 
 BROWN, VIOLET = (0.26, 0.13, 0.09), (0.28, 0.1, 0.45)
 # Round fields have no room in their corners.
-ROUND = {"left": (10, 8, 8, 10), "rows": (7, 12, 19, 24)}
+ROUND: dict[str, Any] = {"left": (10, 8, 8, 10), "rows": (7, 12, 19, 24)}
 SCENES = {
     "skin photo": Scene(skin_photo, bright=(1.0, 0.93, 0.9), dark=BROWN, mark=(0.75, 0.1, 0.12)),
     "knee film": Scene(knee_film),

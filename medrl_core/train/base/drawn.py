@@ -223,7 +223,7 @@ python -m medrl_core.train.base.drawn --world {card["world"]} --seed {card["seed
 
 def main() -> None:
     """Train one base and write it with its card."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--world", choices=WORLDS, default="rules")
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--out", type=Path, default=Path("data/drawn-base"))

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,7 @@ from medrl_core.data.prompts import target_text, user_text
 from medrl_core.data.strips import CLINICS, HEADERS, StripSet
 from medrl_core.models import micro
 from medrl_core.models.vision_calls import fewer_calls
+from medrl_core.score.exact_support import ReportSupport
 from medrl_core.score.measure import measure
 from medrl_core.train.base.drawn import rescale, rounded, write
 from medrl_core.train.base.rows import Rows
@@ -241,15 +243,16 @@ def dial(
                 [a == b for a, b in zip(one + [""] * 3, item.reading.split(), strict=False)]
                 for one, item in zip(told, items, strict=True)
             ]
+            chances = cast(ReportSupport, found.chances)
             rows.append(
                 {
                     "modality": items[0].modality,
                     "intended": rule.intended_p,
-                    "measured": found.chances.forced.mean(),
-                    "least": found.chances.forced.min(),
-                    "largest": found.chances.forced.max(),
+                    "measured": chances.forced.mean(),
+                    "least": chances.forced.min(),
+                    "largest": chances.forced.max(),
                     "p": found.p.mean(),
-                    "reading": found.chances.think.mean(),
+                    "reading": chances.think.mean(),
                     "greedy": found.acc,
                     "pictures": np.mean(named),
                     "strips": np.mean(np.all(named, 1)),
@@ -298,7 +301,7 @@ python -m medrl_core.train.base.strips --root FOLDER --sets {",".join(card["orig
 
 def main() -> None:
     """Train one base and write it with its card."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", help="folder of the MedMNIST files")
     parser.add_argument("--sets", default="bloodmnist,dermamnist")
     parser.add_argument("--allow", default="", help="sets whose file need not be the official one")

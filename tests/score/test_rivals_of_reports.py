@@ -1,3 +1,5 @@
+"""What the shipped base reaches untrained on a modality that it knows, and on one by another habit."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,9 +10,8 @@ import pytest
 from medrl_core.data.drawn.items import build_items
 from medrl_core.data.drawn.modalities import RULES_WORLD
 from medrl_core.models import hub
-from medrl_core.score import untrained as module
+from medrl_core.score import rivals
 from medrl_core.score.exact_support import report_support
-from medrl_core.score.untrained import best_temperature, rivals
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,11 +22,11 @@ def base():
 
 
 def test_rivals_of_a_known_and_of_a_habitual_modality(base, monkeypatch):
-    monkeypatch.setattr(module, "TEMPERATURES", (0.5, 1.0))
+    monkeypatch.setattr(rivals, "TEMPERATURES", (0.5, 1.0))
     for name, follows in (("skin photo", True), ("brain MRI", False)):
         items = build_items(RULES_WORLD, name, "test", n=6)
         validation = build_items(RULES_WORLD, name, "validation", n=6)
-        found = rivals(*base, items, validation, seed=900, copies=32)
+        found = rivals.of_reports(*base, items, validation, seed=900, copies=32)
         assert {key: value.shape for key, value in found.items()} == dict.fromkeys(
             ("best temperature", "majority", "power", "blind"), (6,)
         )
@@ -37,12 +38,13 @@ def test_rivals_of_a_known_and_of_a_habitual_modality(base, monkeypatch):
         assert 0 <= np.min(list(found.values())) <= np.max(list(found.values())) <= 1
 
 
-def test_the_best_temperature_is_the_one_that_reaches_most(base, monkeypatch):
-    monkeypatch.setattr(module, "TEMPERATURES", (0.3, 1.0))
+def test_the_best_temperature_is_the_one_that_reaches_most(base):
+    tried = (0.3, 1.0)
     items = build_items(RULES_WORLD, "brain MRI", "validation", n=6)
     reached = {
-        one: 1 - (1 - report_support(*base, items, thinks=4, temperature=one).p) ** 16
-        for one in (0.3, 1.0)
+        one: (1 - (1 - report_support(*base, items, thinks=4, temperature=one).p) ** 16).mean()
+        for one in tried
     }
-    best = max(reached, key=lambda one: reached[one].mean())
-    assert best_temperature(*base, items) == best == 1.0
+    best, table = rivals.best_temperature(*base, items, tried, thinks=4)
+    assert best == 1.0 == max(tried, key=lambda one: reached[one])
+    assert table["pass"].tolist() == pytest.approx([reached[one] for one in tried])
