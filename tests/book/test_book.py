@@ -23,7 +23,7 @@ from medrl_core.report import results, tables
 from medrl_core.report.myst import escape
 
 EVERY = list(parameters.NOTEBOOKS)
-MEASURED = ("faults.json", "sweep-overhead.json", "throughput.json")
+MEASURED = ("faults.json", "reader-errors.json", "sweep-overhead.json", "throughput.json")
 
 
 @pytest.fixture
