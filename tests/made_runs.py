@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -18,6 +21,7 @@ from medrl_core.sample.rollouts import RolloutStore
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = re.compile(r"columns=\[(.*?)\]", re.S)
+UNITS = re.compile(r"units=\{(.*?)\}", re.S)
 CALL = re.compile(r'(number|table|figure)\("(\d\d_\w+)",\s*"(\w+)"')
 RAW = re.compile(r"```\{raw\} html\n(.*?)```", re.S)
 HOSTILE = "<script>alert(1)</script> | {{ x }} `a` [b](c) # $d$\n:::"
@@ -37,13 +41,33 @@ def asked() -> dict[str, dict[str, set[str]]]:
 
 def asked_columns() -> list[str]:
     """Return the columns that chapters name for their tables."""
+    return [name for call in _in_chapters(COLUMNS) for name in re.findall(r'"([^"]+)"', call)]
+
+
+def with_unit() -> set[str]:
+    """Return the columns that chapters show with a unit: numbers."""
+    return {name for call in _in_chapters(UNITS) for name in re.findall(r'"([^"]+)":', call)}
+
+
+def _in_chapters(pattern: re.Pattern) -> list[str]:
     texts = [chapter.read_text() for chapter in sorted((ROOT / "book").glob("*.md"))]
-    calls = [call for text in texts for call in COLUMNS.findall(text)]
-    return [name for call in calls for name in re.findall(r'"([^"]+)"', call)]
+    return [call for text in texts for call in pattern.findall(text)]
 
 
 def write_run(folder: Path, study: str, notebook: str, origin: str = "drawn") -> None:
     """Write a complete run folder: results, figures, executed notebook and manifest."""
+    shutil.copytree(_made(study, notebook, origin).name, folder, dirs_exist_ok=True)
+
+
+@cache
+def _made(study: str, notebook: str, origin: str) -> tempfile.TemporaryDirectory:
+    """The same run for each test that asks for it: figures take long to draw."""
+    folder = tempfile.TemporaryDirectory(prefix="made-run-")
+    _write_run(Path(folder.name), study, notebook, origin)
+    return folder
+
+
+def _write_run(folder: Path, study: str, notebook: str, origin: str) -> None:
     names = asked()[notebook]
     res = Results(folder, notebook=notebook, study=study)
     frame = pd.DataFrame(
@@ -58,8 +82,9 @@ def write_run(folder: Path, study: str, notebook: str, origin: str = "drawn") ->
             "extra": [0.123456, None],
         }
     )
+    numbers = with_unit()
     for column in set(asked_columns()) - set(frame):
-        frame[column] = "text"
+        frame[column] = 0.25 if column in numbers else "text"
     for name in names["number"]:
         res.number(name, 0.2, low=0.15, high=0.25, n=60, unit="points")
     for name in names["table"]:

@@ -27,6 +27,12 @@ NUMBER = re.compile(
 
 # Configuration facts that are no result, each with the reason why it may stand.
 ALLOWED = {
+    "index.md": {
+        "20 points": "the mark of taking off, fixed before the runs",
+        "60 points": "the mark of having learnt the rule, fixed before the runs",
+        "95%": "level of all intervals",
+    },
+    "reading.md": {"95%": "level of all intervals"},
     "README.md": {
         "4.0": "name of the licence CC BY 4.0",
         "2603.01301": "number of the paper at arXiv",

@@ -222,7 +222,7 @@ class Chapter:
         lines = ["| | claim | we find | could have seen | verdict |",
                  "|:--|:------|:--------|----:|:--------|"]  # fmt: skip
         for claim in self._claims:
-            link = f"[{claim.id}](scoreboard.md#claim-{claim.id.lower()})"
+            link = f"[{claim.id}](#claim-{claim.id.lower()})"
             for row in self._rows(claim):
                 if row.study != self.study:
                     continue

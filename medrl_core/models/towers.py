@@ -249,6 +249,8 @@ def features(
         with FileLock(lock):  # a second process waits, and reads what the first has kept
             try:
                 if not path.exists():
+                    for left in path.parent.glob(f".{path.name}.partial-*"):
+                        left.unlink()  # of a process that was killed
                     _write(_batches(tower, images, batch_size), len(images), path)
             finally:
                 lock.unlink(missing_ok=True)

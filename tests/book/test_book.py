@@ -23,7 +23,7 @@ from medrl_core.report import results, tables
 from medrl_core.report.myst import escape
 
 EVERY = list(parameters.NOTEBOOKS)
-MEASURED = ("faults.json", "sweep-overhead.json", "throughput.json")
+MEASURED = ("faults.json", "reader-errors.json", "sweep-overhead.json", "throughput.json")
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_what_is_not_run_says_so_with_the_command_and_takes_no_other_study(clone
     for text in (
         one.number("02_support", "h2", study="medmnist"),
         one.figure("02_support", "passk", study="medmnist"),
-        one.table("02_support", "failures", "caption", study="medmnist"),
+        one.table("02_support", "support", "caption", study="medmnist"),
     ):
         assert "not run (`medrl run 02_support --study medmnist`) [medmnist]{.study}" in text
         assert "20.0" not in text
@@ -91,13 +91,13 @@ def test_a_rebuilt_file_is_called_rebuilt_and_an_official_one_is_not(clone: Path
     write_run(folder, "medmnist", "02_support", origin="unverified")
     one = chapter(clone)
     shown = {"columns": ["dataset", "value"], "study": "medmnist"}
-    rebuilt = one.table("02_support", "failures", "caption", **shown)
+    rebuilt = one.table("02_support", "support", "caption", **shown)
     assert "BloodMNIST (rebuilt)" in rebuilt
     assert "BloodMNIST &#40;rebuilt&#41;" in one.real_data("02_support")
     for text in (rebuilt, one.number("02_support", "h2", study="medmnist"), one.judged("H2")):
         assert "[medmnist, partly rebuilt]{.study}" in text
     write_run(folder, "medmnist", "02_support", origin="official")
-    official = one.table("02_support", "failures", "caption", **shown)
+    official = one.table("02_support", "support", "caption", **shown)
     assert "rebuilt" not in official + one.real_data("02_support")
     assert "bloodmnist: the official bytes" in one.real_data("02_support")
 
@@ -128,7 +128,7 @@ def test_escaped_text_keeps_no_sign_that_means_something(sign: str) -> None:
 
 def test_texts_from_data_cannot_become_markup(clone: Path) -> None:
     write_run(Path("runs/toy/02_support"), "toy", "02_support")
-    text = chapter(clone).table("02_support", "failures", "caption", ["dataset", "value"])
+    text = chapter(clone).table("02_support", "support", "caption", ["dataset", "value"])
     assert tables.cell(HOSTILE) in text
     assert "<script>" not in text
 
@@ -137,7 +137,7 @@ def test_an_unknown_column_or_function_names_the_chapter(clone: Path) -> None:
     write_run(Path("runs/toy/02_support"), "toy", "02_support")
     one = chapter(clone)
     with pytest.raises(UserError, match=r"x\.md: .*has no column 'nope'"):
-        assembly.render("{{ table('02_support', 'failures', 'c', columns=['nope']) }}", "x.md", one)
+        assembly.render("{{ table('02_support', 'support', 'c', columns=['nope']) }}", "x.md", one)
     with pytest.raises(UserError, match=r"x\.md: 'nunber' is undefined"):
         assembly.render("{{ nunber('02_support', 'h2') }}", "x.md", one)
     with pytest.raises(UserError, match="'02_suport', which does not exist"):
