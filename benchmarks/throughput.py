@@ -17,58 +17,61 @@ from typing import Annotated
 
 import typer
 
-MODEL = "data/micro-base"
+MODEL, GROUP = "data/drawn-base", "drawn:chest film"
 
 
-def sampling(model, processor, items, images) -> Callable[[], int]:
-    """Sample 16 completions of each item; counts their tokens."""
+def sampling(net, processor, items) -> Callable[[], int]:
+    """Sample 16 completions of each of 32 items; counts their tokens."""
     from medrl_core.sample.sampling import Decoding, sample
 
-    decoding = Decoding(max_new_tokens=40)
+    decoding = Decoding(max_new_tokens=24)
 
     def call() -> int:
-        parts = sample(model, processor, items[:32], k=16, decoding=decoding)
-        return sum(row["n_tokens"] for rows in parts for row in rows)
+        parts = sample(net, processor, items[:32], k=16, decoding=decoding)
+        return sum(one.n_tokens for part in parts for one in part)
 
     return call
 
 
-def sft(model, processor, items, images) -> Callable[[], int]:
+def sft(net, processor, items) -> Callable[[], int]:
     """Fine-tune for five steps of 32 items; counts the items."""
     from medrl_core.train import sft as stage
 
     def call() -> int:
-        stage.train(model, processor, items, steps=5, batch_size=32)
+        stage.train(net, processor, items, steps=5, batch_size=32)
         return 5 * 32
 
     return call
 
 
-def rl(model, processor, items, images) -> Callable[[], int]:
-    """Train by consistency-aware GRPO for four steps of 64; counts the sampled tokens."""
-    from medrl_core.train import grpo
+def rl(net, processor, items) -> Callable[[], int]:
+    """Train by GRPO for four steps of 64 completions; counts the completions."""
+    from medrl_core.train import rl as stage
+
+    settings = stage.RL(completions=4 * 64, learning_rate=1e-6)
 
     def call() -> int:
-        _, history = grpo.train(model, processor, items, steps=4, learning_rate=1e-6)
-        lengths = [row["completions/mean_length"] for row in history]
-        return round(64 * sum(lengths))
+        stage.train(net, processor, items, settings)
+        return settings.completions
 
     return call
 
 
-def encoding(model, processor, items, images) -> Callable[[], int]:
-    """Encode images by the frozen vision tower; counts the images."""
-    from medrl_core.models.towers import open_tower
+def encoding(net, processor, items) -> Callable[[], int]:
+    """Encode pictures by the frozen vision tower; counts them."""
+    from medrl_core.models import tokens
+    from medrl_core.vision import slots
 
-    tower = open_tower(MODEL, images)
-    return lambda: len(tower.encode_batch(images.images["train"]))
+    encode = tokens.encoder(net, processor.image_processor, pooling="all")
+    pictures = slots.pictures(items)
+    return lambda: len(slots.features(encode, pictures))
 
 
 STAGES = {
     "sampling, 16 answers an item": (sampling, "tokens"),
     "SFT, steps of 32 items": (sft, "items"),
-    "consistency-aware GRPO, steps of 64 answers": (rl, "sampled tokens"),
-    "frozen vision tower, 28x28 pixels": (encoding, "images"),
+    "GRPO, steps of 64 answers": (rl, "answers"),
+    "frozen vision tower, 32x32 pixels": (encoding, "pictures"),
 }
 
 
@@ -76,13 +79,11 @@ def measure(stage: Callable, pipe) -> None:
     """Send how much a stage did in a second, and the largest size of this process in MB."""
     import torch
 
-    from medrl_core.data.drawn import phantom
-    from medrl_core.data.items import build_items
+    from medrl_core.data import groups
     from medrl_core.models import hub
 
     torch.set_num_threads(1)
-    images = phantom.make("derm", n_train=256, n_val=8, n_test=8)
-    call = stage(*hub.load(MODEL), build_items(images, "train"), images)
+    call = stage(*hub.load(MODEL), groups.load(GROUP, "train", n=256))
     call()
     start = time.perf_counter()
     done = call()

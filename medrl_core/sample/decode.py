@@ -2,7 +2,6 @@
 
 A history is an item's prompt and the tokens chosen since. Completions of one item with the same
 history share one row of the batch; the row splits where they part, and goes when they have ended.
-`python -m benchmarks.sampling` measures it.
 """
 
 from __future__ import annotations
