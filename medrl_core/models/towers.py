@@ -99,11 +99,6 @@ def _load(ref: str, device: str | None, random: bool = False):
         raise NoTower(f"{ref} is not in the hub's cache and was not fetched ({kind})") from error
 
 
-def is_model(ref: str) -> bool:
-    """Whether a reference names a model with weights of its own, in a folder or on the hub."""
-    return ref not in BUILT_IN and not ref.startswith(("pca:", "random:"))
-
-
 def open_tower(
     ref: str,
     image_set: ImageSet,

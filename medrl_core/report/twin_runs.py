@@ -69,7 +69,8 @@ def fitted(looks: pd.DataFrame | None, mark: float) -> Law | None:
 def turned(q: float, seeds: Sequence[int], completions: int, *, seed: int = 100) -> pd.DataFrame:
     """Turn the dial of one modality of the twin, then run RL on it; the looks at its test items."""
     base = redial(load(BASE), TURNED, (q, 1, 1), seed=seed)
-    return law_looks_of(seeds, completions, [TURNED], base)
+    recipe = Rl(completions=completions)
+    return law_looks(base, [TURNED], seeds=list(seeds), recipe=recipe)
 
 
 def beside(looks: pd.DataFrame, law: Law | None, q: float, completions: int) -> str:

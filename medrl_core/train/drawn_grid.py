@@ -278,9 +278,9 @@ def run_cell(cell: DrawnCell, rates: dict[str, list[float]]) -> dict:
     return {
         "run": row,
         "looks": [] if looks is None or record is None else looks.rows(record),
-        "facts": (
-            [] if looks is None or record is None else _facts(looks, record, before["by_fact"])
-        ),
+        "facts": []
+        if looks is None or record is None
+        else _facts(looks, record, before["by_fact"]),
         "transfer": _transfer(bench, made.net) if cell.grid == "transfer" else [],
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,7 @@ class Looks(TrainerCallback):
         self.net, self.processor, self.items = net, processor, list(items)
         self.settings, self.enough, self.ks = settings, enough, ks
         self.looks: list[dict] = []
-        self.facts: list[dict[int, float]] = []
+        self.facts: list[dict[Any, float]] = []
         self.seconds = 0.0
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -71,7 +72,8 @@ class Looks(TrainerCallback):
             for row in rollout_rows(part, decoding, seed=0, model_name="", model_hash="")
         ]
         found = numbers(self.items, pd.DataFrame(rows))
-        look = {"n": n, **{name: found[name] for name in ("acc", "well", "thought", "words")}}
+        shown = ("acc", "well", "thought", "words")
+        look: dict[str, Any] = {"n": n, **{name: found[name] for name in shown}}
         if n in (0, *(FIRST * 2**i for i in range(9))):
             p = report_support(self.net, self.processor, self.items, thinks=THINKS).p
             look["p"] = float(p.mean())
@@ -79,7 +81,8 @@ class Looks(TrainerCallback):
             look |= dict(zip(self.ks, passed.tolist(), strict=True))
         right = {row["item_id"]: row["correct"] for row in rows}
         labels = pd.Series([item.label for item in self.items])
-        by_fact = labels.index.to_series().map(lambda i: right[self.items[i].item_id])
+        places: Any = labels.index.to_series()
+        by_fact = places.map(lambda i: right[self.items[i].item_id])
         self.looks.append(look)
         self.facts.append(by_fact.groupby(labels).mean().to_dict())
         self.net.train(training)
@@ -118,7 +121,7 @@ class Looks(TrainerCallback):
         return next((first for first in firsts if first is not None), None), int(sum(hits))
 
 
-def numbers(items: Sequence[Item], rows: pd.DataFrame) -> dict[str, float]:
+def numbers(items: Sequence[Item], rows: pd.DataFrame) -> dict[str, float | None]:
     """What answers say of a model; the columns of `score.twin.Measured`.
 
     Arguments:
@@ -136,10 +139,12 @@ def numbers(items: Sequence[Item], rows: pd.DataFrame) -> dict[str, float]:
     drawn = rows[rows["sample_index"] != GREEDY]
     drawn = drawn if len(drawn) else greedy
     well = drawn["parsed"].notna()
-    readings = drawn["item_id"].map(lambda one: normalise(by_id[one].reading))
+    asked: Any = drawn["item_id"]
+    readings = asked.map(lambda one: normalise(by_id[one].reading))
     thought = well & (drawn["text"].map(reading_of) == readings)
     length = len(items[0].gold.split())
-    whole = drawn[well & (drawn["parsed"].fillna("").str.split().str.len() == length)]
+    words_of: Any = drawn["parsed"].fillna("").str.split()
+    whole = drawn[well & (words_of.str.len() == length)]
     said = np.array(whole["parsed"].str.split().tolist()).reshape(-1, length)
     gold = np.array([by_id[one].gold.split() for one in whole["item_id"]]).reshape(-1, length)
     once = greedy["parsed"].dropna().str.split()

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
 import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -276,7 +276,8 @@ def sample(prompts: list, trainer: Trainer) -> dict:
     completion_ids: list[list[int]] = [[] for _ in prompts]
     logps = [0.0] * len(prompts)
     ends = eos_ids(net, trainer.processing_class.tokenizer)
-    places: set[Any] = {getattr(net.config, name, None) for name in ("image_token_id", "video_token_id")}
+    names = ("image_token_id", "video_token_id")
+    places: set[Any] = {getattr(net.config, name, None) for name in names}
     unseen = torch.tensor(sorted(places - {None}), device=net.device)
     net.eval()
     for batch, inputs in batches(trainer.processing_class, asked, lambda length: len(asked)):

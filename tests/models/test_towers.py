@@ -55,21 +55,6 @@ def test_colour_is_the_mean_of_each_channel(image_set):
     np.testing.assert_allclose(towers.encode(tower, images[..., 2]), [[0.2 / 4]])
 
 
-def test_only_folders_and_hub_ids_are_models():
-    refs = [
-        "pixels",
-        "colour",
-        "random",
-        "pca:64",
-        "efficientnet-lite0",
-        "resnet18",
-        "random:data/micro-base",
-        "data/micro-base",
-        "Qwen/Qwen2.5-VL-7B-Instruct",
-    ]
-    assert [towers.is_model(ref) for ref in refs] == [False] * 7 + [True] * 2
-
-
 def test_pca_projects_on_the_training_components(image_set):
     tower = towers.open_tower("pca:3", image_set)
     train = towers.encode(tower, image_set.images["train"])

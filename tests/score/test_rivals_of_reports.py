@@ -1,4 +1,4 @@
-"""What the shipped base reaches untrained on a modality that it knows, and on one by another habit."""
+"""What the shipped base reaches untrained where it knows the rule, and where its habit differs."""
 
 from __future__ import annotations
 

@@ -23,7 +23,6 @@ from medrl_core.score.logs.sniff import Sniffed, stem
 from medrl_core.score.logs.values import text_id, verdict
 
 NAME = "VLMEvalKit"
-_RUN = re.compile(r"T\d{8}[-_]\w+")
 _RANDOM = "randomly generate one"
 # Rotations of an item's options are rows of their own, this far apart.
 _ROTATION = 1_000_000
