@@ -97,7 +97,8 @@ def dots(records: Path) -> list[dict[str, Any]]:
             continue
         usual = (table["unit"] == "run") & np.isclose(table["mark"], MARK)
         table = table[usual & np.isclose(table["kl"], KL)]
-        for (base, name), part in table.groupby(["base", "modality"], sort=True):
+        parts: Any = table.groupby(["base", "modality"], sort=True)
+        for (base, name), part in parts:
             found.append(
                 {
                     "world": grids.NAMES[world], "name": str(name), "base": int(base),
