@@ -11,7 +11,6 @@ into advantages, and `Trainer.compute_loss` is TRL's clipped policy loss with it
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 import warnings
@@ -265,8 +264,7 @@ def sample(prompts: list, trainer: Trainer) -> dict:
     """
     settings, net = trainer.settings, trainer.accelerator.unwrap_model(trainer.model)
     most = settings.max_new_tokens
-    # A group may be split over processes: what divides both lies within one item everywhere.
-    copies = math.gcd(settings.group, len(prompts))
+    copies = settings.group  # `train` gives each process whole groups
     asked = trainer.asked[::copies]
     rng = np.random.default_rng(
         [trainer.args.seed, trainer.state.global_step, trainer.accelerator.process_index]
@@ -356,9 +354,11 @@ def train(
         The model, one row a step, and the completions if they were to be kept.
 
     Raises:
-        UserError: no items, no signal for `patience` steps, or a loss or reward that is not finite.
+        UserError: no items, items of which some have no picture, no signal for `patience` steps, or
+            a loss or reward that is not finite.
     """
     by_id = {item.item_id: item for item in items}
+    guards.check_pictures(items, label)
     prompts = settings.per_step // settings.group
     if len(by_id) < prompts:
         raise UserError(
