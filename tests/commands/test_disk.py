@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import random
@@ -13,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-from medrl_core.train.checkpoints import Checkpoints
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -23,10 +21,9 @@ from conftest import RESULTS, ROOT, write_notebook
 from made_runs import write_rollouts, write_run
 from medrl.commands import main as cli
 from medrl.studies import execution, plan
-from medrl_core.errors import UserError, of_disk
+from medrl_core.errors import of_disk
 from medrl_core.models import hub
 from medrl_core.sample import sampling
-from medrl_core.train import sft
 from mounted import disk, filled, read_only
 
 ONE_LINE = "the command says so in one line and fails; with room again it ends with the same bytes"
@@ -176,41 +173,6 @@ def test_a_full_disk_ends_a_run_in_one_line(toy, tried):
         after = contents(small)
         assert after.keys() == before.keys()
         assert after["toy/02_support/results.json"] == before["toy/02_support/results.json"]
-
-
-@pytest.mark.fault(
-    "Disk and machine",
-    "the disk full while a training writes its checkpoints",
-    "the training ends with one line; with room again it goes on and ends in the same weights",
-)
-def test_a_full_disk_ends_a_training_in_one_line(tmp_path, tried):
-    options = {"steps": 4, "batch_size": 2, "seed": 3}
-    items = tiny.items("open", 6)
-
-    def trained(folder):
-        kept = Checkpoints(folder, every=2)
-        model, history = sft.train(*tiny.build(), items, checkpoints=kept, **options)
-        losses = [row["loss"] for row in history if "loss" in row]
-        return tiny.weights(model), losses
-
-    weights, losses = trained(tmp_path / "whole")
-    (ended,) = (len(content) for content in contents(tmp_path / "whole").values())
-    draw = random.Random(0)
-    with disk(tmp_path / "disk", "32m") as small:
-        for _ in range(tried.times(1, 16)):
-            folder = small / "kept"
-            with tried():
-                # A checkpoint holds the weights once and the optimizer's state twice.
-                with filled(small, free=draw.randrange(3 * ended)):
-                    with pytest.raises(UserError, match="no space left on device") as caught:
-                        trained(folder)
-                    assert folder.as_posix() in str(caught.value)
-                    assert "\n" not in str(caught.value)
-                    del caught  # with it the file that could not be ended, which takes room
-                    gc.collect()
-                again, losses_again = trained(folder)
-                assert tiny.same(weights, again) and losses == losses_again
-            shutil.rmtree(folder)
 
 
 @pytest.mark.fault(
