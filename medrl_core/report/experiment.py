@@ -195,7 +195,6 @@ class Experiment:
                 **columns,
                 **found.numbers(),
                 "model_hash": made.model_hash if made else self.init_hash,
-                "cpu_seconds": made.cpu_seconds if made else 0.0,
             }
         )
 

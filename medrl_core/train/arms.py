@@ -1,7 +1,7 @@
 """The arms of the experiment: their names, and one call that makes one.
 
     made = make("rl", "data/drawn-base", items, rl=RL(completions=4096), seed=100, out=folder)
-    made.net, made.processor, made.model_hash, made.record, made.cpu_seconds
+    made.net, made.processor, made.model_hash, made.record
 
 `make` loads, trains, saves and hashes. Names and the words that a reader sees are
 here and nowhere else.
@@ -9,7 +9,6 @@ here and nowhere else.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -74,8 +73,7 @@ class Made:
 
     Arguments: `arm` its name; `seed` of training; `net`, `processor` the model; `folder` where it
     lies; `model_hash` of weights and processor; `record` one row a step of RL, None without RL;
-    `labels` and `completions` that it used; `cpu_seconds` that its training took; `settings` of
-    both stages as plain values.
+    `labels` and `completions` that it used; `settings` of both stages as plain values.
     """
 
     arm: str
@@ -87,7 +85,6 @@ class Made:
     record: pd.DataFrame | None
     labels: int
     completions: int
-    cpu_seconds: float
     settings: dict
 
     def of_rl(self) -> pd.DataFrame:
@@ -138,7 +135,6 @@ def make(
         raise UserError(f"there is no arm {arm!r}: use one of {', '.join(list(ARMS)[1:])}")
     if rl is None and sft is None:
         raise UserError(f"arm {arm!r} needs settings of SFT or RL")
-    started = time.process_time()
     stages = []
     if sft is not None:
         options = {
@@ -154,13 +150,11 @@ def make(
         net, processor, record = _in_processes(init, stages, shared)
     else:
         net, processor, record = _here(init, stages, shared, callbacks)
-    cpu_seconds = time.process_time() - started
     folder = hub.save(net, processor, Path(out))
     completions = rl.completions if rl else 0
     return Made(
         arm, seed, net, processor, folder, hub.model_hash(str(folder)), record,
-        len(labelled), completions, cpu_seconds,
-        {"rl": _plain(rl), "sft": _plain(sft)},
+        len(labelled), completions, {"rl": _plain(rl), "sft": _plain(sft)},
     )  # fmt: skip
 
 
