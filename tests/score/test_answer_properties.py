@@ -236,7 +236,7 @@ def patterns():
                 yield f"{module.__name__}.{name}", value
 
 
-@pytest.mark.parametrize("name, pattern", list(patterns()))
+@pytest.mark.parametrize(("name", "pattern"), [pytest.param(*one, id=one[0]) for one in patterns()])
 def test_no_pattern_repeats_a_repeat_without_end(name, pattern):
     assert not unbounded(re._parser.parse(pattern.pattern, pattern.flags))
 
