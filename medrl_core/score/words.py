@@ -41,7 +41,7 @@ _TOKEN = re.compile(
 )
 _GLUED = re.compile(  # "5cm" is "5 cm"
     r"([0-9])(?=[a-zμ])(?<![^\W\d_][0-9])(?=(?:"
-    + "|".join(sorted(_UNITS, key=len, reverse=True))
+    + "|".join(sorted(_UNITS, key=lambda unit: (-len(unit), unit)))
     + r")s?(?![^\W_]))"
 )
 # "non-malignant" is one word, like "nonmalignant"; so "malignant" is not found in it.
