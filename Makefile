@@ -1,5 +1,5 @@
 # make book   install into .venv, run the study (STUDY=micro) and build the book
-# make test   install into .venv, run the smoke study and all tests
+# make test   install into .venv, run the smoke study and all tests, in WORKERS=2 processes
 # make pages  open every page of the built book in Chromium: _build/screenshots shows them
 # make slurm  run the study smoke on a SLURM node of this machine's own; needs root, slurm-wlm, munge
 # make links  ask every external link of the built book for an answer; needs the internet
@@ -19,6 +19,7 @@
 PYTHON ?= python3
 STUDY ?= micro
 TORCH ?= any
+WORKERS ?= 2
 UV ?= $(shell command -v uv 2> /dev/null)
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -37,7 +38,7 @@ book: $(STAMP)
 
 test: $(STAMP)
 	@$(BIN)/medrl study smoke
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 pages: $(STAMP)
 	@MEDRL_BROWSER=required $(BIN)/python -m pytest tests/book/test_pages.py --book _build/html
