@@ -141,6 +141,26 @@ def labs(
 
 @app.command()
 @one_line
+def grade(
+    folder: Annotated[Path, typer.Argument(help="a notebook, or a folder, a student")],
+    out: Annotated[Path, typer.Option(help="folder of grades.csv and grades.html, which is made")],
+    seconds: Annotated[float, typer.Option(min=1, help="of a whole notebook")] = 600,
+    cell_seconds: Annotated[float, typer.Option(min=1, help="of one cell or one call")] = 120,
+    memory: Annotated[float, typer.Option(min=1, help="of a notebook, in GB")] = 8,
+    jobs: Annotated[int, typer.Option(min=1, help="notebooks at a time")] = 1,
+    seed: Annotated[int | None, typer.Option(min=0, help="of the hidden cases; else drawn")] = None,
+) -> None:
+    """Grade the labs of a class: each notebook apart, without network and in limits."""
+    need("study")
+    from medrl.labs.grading import CSV, PAGE, grade
+    from medrl.labs.isolation import Limits
+
+    grade(folder, out, Limits(seconds, cell_seconds, memory), seed, jobs)
+    print(out / CSV, out / PAGE, sep="\n")
+
+
+@app.command()
+@one_line
 def record(study: Annotated[str, typer.Argument(help="study whose runs are there")]) -> None:
     """Keep the results of a study under data/records, for the book."""
     from medrl.studies import plan, records

@@ -50,6 +50,7 @@ def make(source: Path, edition: str) -> nbformat.NotebookNode:
     check_edition(edition)
     notebook = nbformat.read(source, as_version=4)
     _check(notebook, source)
+    _mark_for_nbgrader(notebook)
     notebook.cells = [one for one in notebook.cells if not _DROPPED[edition] & set(tags(one))]
     return notebook
 
@@ -112,6 +113,29 @@ def start(lab: str) -> Path:
 def tags(cell: nbformat.NotebookNode) -> list[str]:
     """Return the tags of a cell."""
     return cell.metadata.get("tags", [])
+
+
+def _mark_for_nbgrader(notebook: nbformat.NotebookNode) -> None:
+    """Say in nbgrader's metadata (schema 3) what its cells are, for a course that has nbgrader.
+
+    A check gives one point by itself; a text gives two, by hand; what is given is locked.
+    """
+    for cell in notebook.cells:
+        answer = bool({"blank", "solution"} & set(tags(cell)))
+        check, text = "check" in tags(cell), answer and cell.cell_type == "markdown"
+        if "instructor" in tags(cell) or (cell.cell_type == "markdown" and not answer):
+            continue
+        marks = {
+            "schema_version": 3,
+            "grade_id": cell.id,
+            "grade": check or text,
+            "solution": answer,
+            "locked": not answer,
+            "task": False,
+        }
+        if check or text:
+            marks["points"] = 1 if check else 2
+        cell.metadata["nbgrader"] = marks
 
 
 def _check(notebook: nbformat.NotebookNode, source: Path) -> None:
