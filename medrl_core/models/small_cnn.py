@@ -25,14 +25,15 @@ def _tensor(images: np.ndarray) -> torch.Tensor:
     return pixels.float() / 127.5 - 1
 
 
-def _body(side: int) -> nn.Module:
-    """Three blocks of convolution that halve the side, then all places side by side."""
-    layers, before = [], 3
+def _body(high: int, wide: int) -> nn.Module:
+    """Three blocks of convolution that halve the sides, then all places side by side."""
+    layers, before, places = [], 3, (high, wide)
     for width in WIDTHS:
         layers += [nn.Conv2d(before, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
         layers.append(nn.MaxPool2d(2))
-        before, side = width, side // 2
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * side**2, before), nn.ReLU())
+        before, places = width, (places[0] // 2, places[1] // 2)
+    size = before * places[0] * places[1]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(size, before), nn.ReLU())
 
 
 def train(
@@ -51,7 +52,7 @@ def train(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        body = _body(images.shape[1])
+        body = _body(*images.shape[1:3])
         heads = nn.ModuleList(nn.Linear(WIDTHS[-1], int(column.max()) + 1) for column in labels.T)
         weights = [*body.parameters(), *heads.parameters()]
         optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.01)

@@ -24,3 +24,9 @@ def test_features_tell_bright_halves_apart_and_are_the_same_again():
         one, other = found[labels[:, slot] == 0], found[labels[:, slot] == 1]
         assert np.linalg.norm(one.mean(0) - other.mean(0)) > 0.5 * one.std(0).mean()
     assert np.array_equal(found, small_cnn.train(images, labels, steps=40, seed=3)(images))
+
+
+def test_pictures_may_be_wider_than_high():
+    images = np.zeros((4, 16, 48, 3), np.uint8)
+    encode = small_cnn.train(images, np.array([[0], [1], [0], [1]]), steps=1)
+    assert encode(images).shape == (4, small_cnn.WIDTHS[-1])
