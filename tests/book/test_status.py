@@ -46,9 +46,9 @@ def found(lines: list[str], start: str) -> str:
 def test_each_notebook_of_each_study_has_a_line(lines):
     assert len([line for line in lines if line.startswith("| ")]) == 1 + 9 + 1 + 2
     line = found(lines, "[02_support](/runs/02_support)")
-    assert line.endswith("| [toy]{.study} | finished 2026-03-01 | 3 s, 100 MB |")
+    assert line.endswith("| [toy]{.study} | finished 2026-03-01 | 3 s, 0 CPU-s, 100 MB |")
     assert found(lines, "[03_sft]").endswith("| not run | n/a |")
-    assert found(lines, "00_data").endswith("| finished 2026-03-01 | 3 s, 100 MB |")
+    assert found(lines, "00_data").endswith("| finished 2026-03-01 | 3 s, 0 CPU-s, 100 MB |")
 
 
 def test_a_failed_run_says_why_and_how_long_it_took(lines):

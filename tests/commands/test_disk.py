@@ -263,7 +263,7 @@ def test_a_clock_set_back_decides_nothing(toy, tried):
         assert medrl("run", name, "--study", "toy", "--only").exit_code == 0
     first, loaded = manifests(), plan.load_study("toy")
     execution.mark_made(loaded, plan.planned(loaded))
-    write_notebook("06_boundary", RESULTS.format(k="support_k") + "# changed\n")
+    write_notebook("06_boundary", RESULTS.format(k="completions") + "# changed\n")
     future = time.time() + 365 * 24 * 3600
     for path in [*Path("runs").rglob("*"), *Path("notebooks").rglob("*")]:
         os.utime(path, (future, future))

@@ -48,19 +48,19 @@ def hostile(hit):
 )
 def test_the_parameter_cell_holds_data(toy, hostile, tried):
     write_notebook(
-        "01_vision",
-        "import json, pathlib\npathlib.Path(out, 'got.json').write_text(json.dumps(towers))\n"
-        + RESULTS.format(k="n_train"),
+        "07_vqa",
+        "import json, pathlib\npathlib.Path(out, 'got.json').write_text(json.dumps(sources))\n"
+        + RESULTS.format(k="n_items"),
     )
-    Path("notebooks/studies/toy.yaml").write_text("title: T\nlabel: L\nruns: {01_vision: {}}\n")
+    Path("notebooks/studies/toy.yaml").write_text("title: T\nlabel: L\nruns: {07_vqa: {}}\n")
     loaded = plan.load_study("toy")
     given = {text: text for text in hostile}
-    words = [f"towers={plain.line(given)}"]
+    words = [f"sources={plain.line(given)}"]
     read = {k: plain.parse_yaml(v, k) for k, v in plan.assignments(words).items()}
-    values = plan.resolve(loaded, "01_vision", read)
-    folder = plan.run_folder(loaded, "01_vision", values)
+    values = plan.resolve(loaded, "07_vqa", read)
+    folder = plan.run_folder(loaded, "07_vqa", values)
     with tried(2 * len(given)):
-        execution.execute(loaded, "01_vision", values, folder)
+        execution.execute(loaded, "07_vqa", values, folder)
         assert json.loads((folder / "got.json").read_text()) == given
     assert [path.name for path in Path("runs/toy").iterdir()] == [folder.name]
 

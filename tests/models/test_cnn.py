@@ -21,7 +21,7 @@ def bright_or_dark(n: int = 32, task: str = "binary") -> ImageSet:
     if task == "multilabel":
         labels = {k: np.stack([v, 1 - v, v], axis=1) for k, v in labels.items()}
     classes = ("dark", "bright", "light")[: 3 if task == "multilabel" else 2]
-    return ImageSet("squares", "squares", task, classes, images, labels, "phantom", "0" * 32)
+    return ImageSet("squares", "squares", task, classes, images, labels, "cells", "0" * 32)
 
 
 def test_lite0_gives_the_features_that_its_own_classes_read():

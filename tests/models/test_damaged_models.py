@@ -72,7 +72,7 @@ def test_commands_refuse_a_damaged_model(folder, tmp_path, tried):
     with tried(2):
         for line in (
             refused("evaluate", "--model", folder, *words),
-            refused("probe", "--model", folder, "--data", "phantom-oct"),
+            refused("probe", "--model", folder, "--data", "drawn:OCT scan"),
         ):
             assert f"{weights} is not as it was saved (see SHA256SUMS): get or save" in line
     assert not (tmp_path / "out").exists()
@@ -145,14 +145,14 @@ def test_json_of_others(foreign, tried, name):
 
 
 @pytest.mark.fault(
-    "Damaged files", "the micro base with a flipped weight or a damaged card",
+    "Damaged files", "the drawn base with a flipped weight or a damaged card",
     "refused: the card names the hash of the weights",
 )  # fmt: skip
-def test_the_micro_base_is_compared_with_its_card(tmp_path, tried):
+def test_the_drawn_base_is_compared_with_its_card(tmp_path, tried):
     for name in ("card.json", "config.json"):
-        shutil.copyfile(ROOT / "data/micro-base" / name, tmp_path / name)
+        shutil.copyfile(ROOT / "data/drawn-base" / name, tmp_path / name)
     weights = tmp_path / "model.safetensors"
-    content = bytearray((ROOT / "data/micro-base/model.safetensors").read_bytes())
+    content = bytearray((ROOT / "data/drawn-base/model.safetensors").read_bytes())
     weights.write_bytes(content)
     whole.check(tmp_path)
     with tried():

@@ -149,5 +149,5 @@ def test_a_folder_without_weights_has_no_hash(tmp_path):
 
 def test_exposure_is_read_from_the_card_and_unknown_without_one(tmp_path):
     assert hub.exposure(str(tmp_path)) == hub.exposure("some/hub-id") == {}
-    (tmp_path / "card.json").write_text(json.dumps({"exposure": {"phantom-ct": 0}}))
-    assert hub.exposure(str(tmp_path)) == {"phantom-ct": 0}
+    (tmp_path / "card.json").write_text(json.dumps({"exposure": {"head CT": 0}}))
+    assert hub.exposure(str(tmp_path)) == {"head CT": 0}

@@ -25,7 +25,7 @@ def image_set() -> ImageSet:
         classes=("a", "b"),
         images={k: rng.integers(0, 256, (n, 28, 28, 3), dtype=np.uint8) for k, n in sizes.items()},
         labels={k: np.arange(n) % 2 for k, n in sizes.items()},
-        origin="phantom",
+        origin="cells",
         md5="0" * 32,
     )
 
@@ -153,7 +153,7 @@ def test_features_of_a_large_set_are_streamed(tmp_path):
     images = np.zeros((107_180, 28, 28), np.uint8)
     images[:, 0, 0] = np.arange(len(images)) % 251
     large = ImageSet(
-        "large", "noise", "binary", ("a", "b"), {"train": images}, {}, "phantom", "0" * 32
+        "large", "noise", "binary", ("a", "b"), {"train": images}, {}, "cells", "0" * 32
     )
     tower = towers.Tower("t", "h", lambda batch: batch.reshape(len(batch), -1)[:, :500] / 255)
     tracemalloc.start()

@@ -243,7 +243,7 @@ def test_rows_have_the_columns_of_the_store(model_and_processor):
     assert all(set(row) == set(COLUMNS) for row in rows)
     sampled = next(row for row in rows if row["sample_index"] == 0)
     expected = {
-        "item_id": item.item_id, "image_id": item.image_id, "dataset": "phantom-blood",
+        "item_id": item.item_id, "image_id": item.image_id, "dataset": "cells",
         "modality": item.modality, "answer_format": "mcq", "n_options": 4, "gold": item.gold,
         "model": "tiny", "model_hash": "m", "prompt_hash": prompt_hash(item), "seed": 7,
         "decoding": "temperature=1,top_p=1,top_k=0",

@@ -10,7 +10,7 @@ from medrl_core.train import estimate
 from medrl_core.train.estimate import Plan
 
 SEVEN = "OctoMed/OctoMed-7B"
-MICRO = "data/micro-base"
+MICRO = "data/drawn-base"
 
 
 def test_weights_of_the_micro_model_are_those_it_has():
