@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from medrl.studies import parameters, plan
+from medrl_core import plain
 from medrl_core.train import estimate, launch
 from medrl_core.train.estimate import GB, Plan
 
@@ -103,7 +104,7 @@ def trainings(notebook: str, values: parameters.Common) -> list[tuple[str, str, 
     per_step = given.get("per_step") or given.get("batch_size") or PER_STEP
     shared = {
         "model": model,
-        "prompt": round(PIXELS / model.patch**2) + TEXT_TOKENS,
+        "prompt": round(_pixels(given["init"]) / model.patch**2) + TEXT_TOKENS,
         "answer": given["max_new_tokens"],
         "gpus": gpus,
         "split": config in ("zero3", "fsdp2"),
@@ -131,6 +132,15 @@ def trainings(notebook: str, values: parameters.Common) -> list[tuple[str, str, 
         "08_beyond": f"{groups} groups x {len(given.get('objectives', []))} objectives",
     }.get(notebook, f"{groups} groups and controls")  # fmt: skip
     return [(f"RL, {given['completions']} completions", f"{what} x {seeds} seeds", one)]
+
+
+def _pixels(ref: str) -> int:
+    """Return the most pixels of a picture that a model's processor keeps, at most `PIXELS`."""
+    path = Path(ref) / "processor_config.json"
+    if not path.is_file():
+        return PIXELS
+    content = plain.parse_yaml(path.read_text(encoding="utf-8"), path.as_posix())
+    return min(PIXELS, content.get("image_processor", {}).get("size", {}).get("longest_edge", PIXELS))
 
 
 def _table(one: Plan) -> list[str]:
