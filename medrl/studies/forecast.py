@@ -140,7 +140,8 @@ def _pixels(ref: str) -> int:
     if not path.is_file():
         return PIXELS
     content = plain.parse_yaml(path.read_text(encoding="utf-8"), path.as_posix())
-    return min(PIXELS, content.get("image_processor", {}).get("size", {}).get("longest_edge", PIXELS))
+    size = content.get("image_processor", {}).get("size", {})
+    return min(PIXELS, size.get("longest_edge", PIXELS))
 
 
 def _table(one: Plan) -> list[str]:

@@ -269,8 +269,10 @@ def readme(card: dict, folder: Path) -> str:
         for row in card["dial"]
     ]
     sets = ", ".join(f"{name} ({origin})" for name, origin in card["origins"].items())
+    # The pictures of DermaMNIST are for uses that are not commercial.
+    licence = "cc-by-nc-4.0" if "dermamnist" in card["origins"] else "cc-by-4.0"
     return f"""---
-license: apache-2.0
+license: {licence}
 pipeline_tag: image-text-to-text
 ---
 
