@@ -1,5 +1,6 @@
 # make book   install into .venv, run the study (STUDY=micro) and build the book
 # make test   install into .venv, run the smoke study and all tests, in WORKERS=2 processes
+# make quick  the tests that train nothing and start no process, browser or cluster
 # make pages  open every page of the built book in Chromium: _build/screenshots shows them
 # make slurm  run the study smoke on a SLURM node of this machine's own; needs root, slurm-wlm, munge
 # make links  ask every external link of the built book for an answer; needs the internet
@@ -30,7 +31,7 @@ export TRANSFORMERS_OFFLINE ?= $(HF_HUB_OFFLINE)
 
 INSTALL := $(if $(UV),"$(UV)" pip install --python $(BIN)/python,$(BIN)/python -m pip install)
 
-.PHONY: book test pages slurm links audit lint base real-model export-test clean install
+.PHONY: book test quick pages slurm links audit lint base real-model export-test clean install
 .DELETE_ON_ERROR:
 
 book: $(STAMP)
@@ -39,6 +40,9 @@ book: $(STAMP)
 test: $(STAMP)
 	@$(BIN)/medrl study smoke
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+quick: $(STAMP)
+	@$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadfile
 
 pages: $(STAMP)
 	@MEDRL_BROWSER=required $(BIN)/python -m pytest tests/book/test_pages.py --book _build/html

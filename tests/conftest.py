@@ -54,9 +54,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", type=Path, help="file of the counts of all tests marked fault")
 
 
+# What trains, starts processes or browsers, or builds books: `make quick` leaves it out.
+SLOW_ROOMS = {"book", "labs", "models", "studies", "train"}
+SLOW_FILES = {
+    "test_again.py", "test_alone.py", "test_disk.py", "test_e2e.py", "test_fuzz.py",
+    "test_injection.py", "test_log_page.py", "test_make.py", "test_network.py", "test_real_model.py",
+    "test_score_properties.py", "test_settings.py", "test_doses.py", "test_layers.py",
+    "test_sampling.py", "test_cli_measure.py",
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        room = item.path.relative_to(ROOT / "tests").parts[0]
+        if room in SLOW_ROOMS or item.path.name in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     line = "fault(group, what, promise): a line of the book's table of faults, and its tests"
     config.addinivalue_line("markers", line)
+    config.addinivalue_line("markers", "slow: trains, starts processes or browsers; see make quick")
     config.stash[FAULTS] = {}
 
 
