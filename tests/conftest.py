@@ -58,7 +58,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 SLOW_ROOMS = {"book", "labs", "models", "studies", "train"}
 SLOW_FILES = {
     "test_again.py", "test_alone.py", "test_disk.py", "test_e2e.py", "test_fuzz.py",
-    "test_injection.py", "test_log_page.py", "test_make.py", "test_network.py", "test_real_model.py",
+    "test_injection.py", "test_log_page.py", "test_make.py", "test_network.py",
+    "test_real_model.py",
     "test_score_properties.py", "test_settings.py", "test_doses.py", "test_layers.py",
     "test_sampling.py", "test_cli_measure.py",
 }  # fmt: skip
