@@ -116,9 +116,9 @@ def trainings(grid: Grid, arms: Sequence[str] = (), names: Sequence[str] = ()) -
     """Give recorded trainings in the form of a notebook's own.
 
     Arguments: `grid`; `arms`, `names` of grids: all where none is named.
-    Returns: columns `COLUMNS`; hits are those expected (base_p n), first the first right completion
-        (nan if none), pass0 and pass are Pass@256 before and after, took_off and learnt whether
-        Acc@1 gained more than the marks at some look.
+    Returns: columns `COLUMNS`; hits are those expected of the whole budget, first the first right
+        completion (nan if none), pass0 and pass are Pass@256 before and after, took_off and learnt
+        whether Acc@1 gained more than the marks at some look.
     """
     if not grid:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -139,7 +139,9 @@ def trainings(grid: Grid, arms: Sequence[str] = (), names: Sequence[str] = ()) -
         row = {
             "world": grid.world, "base": one.base, "group": one.modality, "arm": one.arm,
             "objective": one.objective, "seed": one.seed, "kl": one.kl, "labels": one.labels,
-            "n": n, "base_p": float(one.base_p), "hits": float(one.base_p) * n,
+            "n": n, "base_p": float(one.base_p),
+            # Of the budget: a run that stops once it has learnt would count fewer.
+            "hits": float(one.base_p) * one.completions,
             "first": _number(one.first_right), "acc0": before, "acc": float(one.acc),
             "acc_validation": _number(getattr(one, "acc_validation", None)),
             "gain": float(one.acc) - before, "p": float(one.p),

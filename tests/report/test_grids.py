@@ -14,7 +14,8 @@ def run(number: int, **changes) -> dict:
     row = {
         "run": number, "grid": "law", "world": "rules", "base": 11, "modality": "chest film",
         "arm": "rl", "objective": "grpo", "seed": 100, "kl": 0.01, "labels": 0, "group": 8,
-        "learning_rate": 3e-4, "bonus": 0.0, "cost_completions": 4096, "base_p": 0.2,
+        "learning_rate": 3e-4, "bonus": 0.0, "completions": 4096,
+        "cost_completions": 4096, "base_p": 0.2,
         "base_test_p": [0.0, 0.5], "test_p": [0.5, 1.0], "acc": 1.0, "acc_validation": 0.9,
         "p": 0.75, "words": 2, "commonest": 0.1, "information": 8.0, "thought": 0.9,
         "right_thought": 0.95, "first_right": 3, "commit": "abcdef0123",
@@ -33,10 +34,11 @@ def grid() -> grids.Grid:
     runs = [
         run(0),
         run(1, seed=101, acc=0.1, first_right=None, cost_completions=2048),
-        run(2, grid="base", arm="base", acc=0.05, cost_completions=0),
-        run(3, grid="map", arm="sft", labels=16, acc=0.7, cost_completions=0, first_right=None),
-        run(4, grid="law to 16,384", cost_completions=16384),
-    ]
+        run(2, grid="base", arm="base", acc=0.05, completions=0, cost_completions=0),
+        run(3, grid="map", arm="sft", labels=16, acc=0.7, completions=0, cost_completions=0,
+            first_right=None),
+        run(4, grid="law to 16,384", completions=16384, cost_completions=16384),
+    ]  # fmt: skip
     looks = [look(0, 0, 0.0), look(0, 512, 0.5), look(0, 1024, 1.0),
              look(1, 0, 0.0), look(1, 512, 0.1), look(4, 0, 0.0), look(4, 512, 0.9)]  # fmt: skip
     return grids.Grid("drawn", {"runs": pd.DataFrame(runs), "looks": pd.DataFrame(looks)})
@@ -69,6 +71,7 @@ def test_trainings_gain_against_the_untrained_base(grid):
     found = grids.trainings(grid).set_index("run")
     assert found.gain[0] == pytest.approx(0.95)  # 1.0 - .05, the base's own row
     assert found.hits[0] == pytest.approx(0.2 * 4096)
+    assert found.hits[1] == pytest.approx(0.2 * 4096)  # it stopped at 2,048 of its budget
     assert found["first"][0] == 3
     assert np.isnan(found["first"][1])
     assert found["pass"][0] == pytest.approx(1.0)  # items of .5 and 1 within 256 samples
