@@ -69,7 +69,8 @@ def test_both_commands_install_once_and_run_what_was_installed(clone, tmp_path):
     assert venv == ["python-of-mine", "-m", "venv", ".venv"]
     assert rest == [["python", *install], book]
     assert make(clone, tmp_path, "book", "STUDY=smoke") == [[*book[:-1], "smoke"]]
-    tests = [["medrl", "study", "smoke"], ["python", "-m", "pytest"]]
+    everything = ["python", "-m", "pytest", "-n", "2", "--dist", "loadfile"]
+    tests = [["medrl", "study", "smoke"], everything]
     assert make(clone, tmp_path, "test") == tests
     os.utime(clone / "pyproject.toml", (2**32, 2**32))  # what is asked for has changed
     assert make(clone, tmp_path, "book")[-2:] == [["python", *install], book]
