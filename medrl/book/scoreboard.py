@@ -1,6 +1,6 @@
 """The scoreboard: each claim of data/claims.yaml against the numbers of a study's runs.
 
-The picture of the README: python -m medrl.book.scoreboard micro book/_static/main-result.svg
+A picture of all verdicts: python -m medrl.book.scoreboard micro scoreboard.svg
 """
 
 from __future__ import annotations
