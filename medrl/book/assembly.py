@@ -22,8 +22,9 @@ from medrl.studies import clone, manifest, parameters, plan
 from medrl_core import plain
 from medrl_core.errors import UserError
 from medrl_core.files import mend, partial_of, replace
-from medrl_core.report import grids, results
+from medrl_core.report import results
 from medrl_core.report.tables import csv
+from medrl_core.score import law
 
 SHOWN = {".svg", ".png", ".csv"}
 PUBLISHED = {".csv", ".parquet"}
@@ -58,7 +59,7 @@ def assemble(
         _add_scoreboard(chapter, partial / "files")
         scale.write(Path("data"), partial / "files")
         samples.write(chapter, partial / "extra/rollouts")
-        law_player.write(law_player.data(grids.LAW, records), partial / "extra/law")
+        law_player.write(law_player.data(law.PATH, records), partial / "extra/law")
         _publish(partial / "files", partial / "extra/files")
         found = catalogue.collect(chapter, citing.read()["title"])
         catalogue.write(found, partial / "extra/files")

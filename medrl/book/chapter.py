@@ -6,6 +6,7 @@ a number that a run lacks ends the build.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +77,14 @@ class Chapter:
 
     def found(self, notebook: str, name: str) -> str:
         """Return a number of recorded trainings, or of this book's own where none are recorded."""
-        for one in (name, f"{name}_live"):
-            if self.has(notebook, "numbers", one):
-                entry = results.read(self.folder(notebook, self.study))["numbers"][one]
-                if entry["value"] is not None:
-                    alone = ", live runs alone" * (one != name)
-                    return f"{myst.number(entry)}{alone} {self._label(notebook, self.study)}"
-        if self.folder(notebook, self.study).is_dir():
-            return f"(not measured) {self._label(notebook, self.study)}"
-        return self._not_run(notebook, self.study)
+        folder = self.folder(notebook, self.study)
+        if not folder.is_dir():
+            return self._not_run(notebook, self.study)
+        said, numbers = "(not measured)", results.read(folder)["numbers"]
+        for one, alone in ((f"{name}_live", ", live runs alone"), (name, "")):
+            if one in numbers and numbers[one]["value"] is not None:
+                said = f"{myst.number(numbers[one])}{alone}"
+        return f"{said} {self._label(notebook, self.study)}"
 
     def table(
         self,
@@ -223,17 +223,12 @@ class Chapter:
                  "|:--|:------|:--------|----:|:--------|"]  # fmt: skip
         for claim in self._claims:
             link = f"[{claim.id}](#claim-{claim.id.lower()})"
-            for row in self._rows(claim):
-                if row.study != self.study:
-                    continue
-                here = myst.number(row.entry) if row.entry else "not measured"
-                seen = "not known"
-                if row.entry and row.detectable == row.detectable:
-                    seen = myst.escape(tables.number(row.detectable, row.entry["unit"]))
-                lines.append(
-                    f"| {link} | {myst.escape(claim.claim.strip())} | {here} | {seen} | "
-                    f"{myst.verdict(row.verdict)} |"
-                )
+            (row,) = (row for row in self._rows(claim) if row.study == self.study)
+            here = myst.number(row.entry) if row.entry else "not measured"
+            lines.append(
+                f"| {link} | {myst.escape(claim.claim.strip())} | {here} | "
+                f"{self._detectable(row) or 'not known'} | {myst.verdict(row.verdict)} |"
+            )
         about = (
             "*Could have seen*: the smallest effect that these runs show with 80% power. What each "
             f"number is: [scoreboard](scoreboard.md). {origin.badge(self.study)}"
@@ -341,10 +336,15 @@ class Chapter:
 
     def _said(self, row: scoreboard.Judged) -> str:
         number = f", {myst.number(row.entry)}" if row.entry else ""
-        if row.entry and row.detectable == row.detectable:
-            seen = tables.number(row.detectable, row.entry["unit"])
-            number += f" (smallest effect it could have seen: {myst.escape(seen)})"
+        if seen := self._detectable(row):
+            number += f" (smallest effect it could have seen: {seen})"
         return f"{myst.verdict(row.verdict)}{number} {self._label(row.claim.run, row.study)}"
+
+    def _detectable(self, row: scoreboard.Judged) -> str:
+        """Return the smallest effect that a verdict could have seen; "" where none is known."""
+        if not row.entry or math.isnan(row.detectable):
+            return ""
+        return myst.escape(tables.number(row.detectable, row.entry["unit"]))
 
     def _beside(self, row: scoreboard.Judged, shown: scoreboard.Shown) -> str:
         """Return a number that is shown beside a verdict, or that it was not measured."""

@@ -22,10 +22,8 @@ from numpy.typing import NDArray
 from medrl_core.errors import UserError
 from medrl_core.report import grids
 from medrl_core.score import rule
-from medrl_core.score.law import Law, load_law
+from medrl_core.score.law import LEARNT, Law, load_law
 
-MARK = 0.6  # gain in Acc@1 that counts: the rule is learnt
-KL = 0.01
 LABELS = 16
 P = tuple(float(f"{p:.2g}") for p in np.geomspace(1e-6, 1, 49))
 BUDGETS = tuple(512 * 2**i for i in range(9))
@@ -50,7 +48,7 @@ def data(law: Path, records: Path) -> dict[str, Any] | None:
     """
     if not law.is_file():
         return None
-    fitted = load_law(law, mark=MARK, kl=KL)
+    fitted = load_law(law, mark=LEARNT)
     # Where labels have a price, the rule's words say no interval: draws would cost minutes.
     plain = replace(fitted, draws=())
     texts: dict[str, int] = {}
@@ -92,11 +90,9 @@ def dots(records: Path) -> list[dict[str, Any]]:
     """
     found = []
     for world in ("twin", "drawn"):
-        table = grids.read(world, records).law
+        table = grids.plain_law(grids.read(world, records), LEARNT)
         if table.empty:
             continue
-        usual = (table["unit"] == "run") & np.isclose(table["mark"], MARK)
-        table = table[usual & np.isclose(table["kl"], KL)]
         parts: Any = table.groupby(["base", "modality"], sort=True)
         for (base, name), part in parts:
             found.append(

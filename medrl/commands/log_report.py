@@ -12,7 +12,8 @@ from medrl_core.errors import UserError
 from medrl_core.report import tables
 from medrl_core.score import boundary, hits, rule
 from medrl_core.score.curves import k_to_reach
-from medrl_core.score.law import load_law
+from medrl_core.score.law import LEARNT, load_law
+from medrl_core.score.law import PATH as LAW
 from medrl_core.score.logs import recognise
 from medrl_core.score.logs.grading import Graded, grade, per_item_counts
 from medrl_core.score.logs.log import NO_STEP
@@ -21,8 +22,6 @@ from medrl_core.score.series import over_steps
 from medrl_core.score.statistics import GREEDY, all_ks, per_item, score
 from medrl_core.score.thresholds import DELTA_GAP, SUPPORT_K, TAU_SUPPORT
 
-LAW = Path("data/law.json")
-LEARNT = 0.6  # the law of learning a rule: gains in Acc@1 beyond this
 LEVELS = (0.5, 0.9)
 EXAMPLES = 5
 EXAMPLE_LENGTH = 160
@@ -341,7 +340,7 @@ def by_law(items: pd.DataFrame, budget: hits.Budget, seed: int = 0) -> dict[str,
     chances = sampled.c / sampled.n
     acc = sampled.greedy.mean() if sampled.greedy.notna().any() else chances.mean()
     said = rule.choose(
-        chances, load_law(LAW, mark=LEARNT), budget.completions, samples=int(sampled.n.median()),
+        chances, load_law(LAW, mark=LEARNT), budget, samples=int(sampled.n.median()),
         acc=float(acc), seed=seed,
     )  # fmt: skip
     ends = [said.chance.value, said.chance.low, said.chance.high]

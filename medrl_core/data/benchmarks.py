@@ -13,10 +13,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from medrl_core.data import vqa
-from medrl_core.data.items import Item
+from medrl_core.data.items import Item, some
 from medrl_core.data.own import read_items, splits
 from medrl_core.data.pictures import MAX_PIXELS
 from medrl_core.data.rows import PINNED, TABLES
@@ -88,11 +86,7 @@ def load(
     """
     found = {}
     for name, place in places(benchmarks, root, sources).items():
-        items = read_items(place, name=name, max_pixels=max_pixels)
-        if n is not None and n < len(items):
-            order = np.random.default_rng(seed).permutation(len(items))[:n]
-            items = [items[i] for i in sorted(order)]
-        found[name] = items
+        found[name] = some(read_items(place, name=name, max_pixels=max_pixels), n, seed)
     return found
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from medrl_core.data.items import Item, build_items
+from medrl_core.data.items import Item, build_items, some
 from medrl_core.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -112,7 +112,7 @@ def load(
     if split == "test":
         found = benchmarks.load([name], vqa_root, n=n, seed=seed).get(name, [])
     else:
-        found = _some(benchmarks.training(name, vqa_root) if split == "train" else [], n, seed)
+        found = some(benchmarks.training(name, vqa_root) if split == "train" else [], n, seed)
     if not found:
         raise UserError(f"{group}: its {split} items are not there: name its folder as vqa_root")
     return found
@@ -125,7 +125,7 @@ def _own(source: str, split: str, n: int | None, seed: int) -> list[Item]:
         kinds = ", ".join(f"{one}:NAME" for one in KINDS)
         raise UserError(f"group {source!r} is no file or folder, and none of {kinds}")
     check_split(source, split)
-    return _some(own.read_items(source, split=split), n, seed)
+    return some(own.read_items(source, split=split), n, seed)
 
 
 def check_split(source: str, split: str) -> None:
@@ -147,12 +147,3 @@ def check_split(source: str, split: str) -> None:
             f"({', '.join(SPLITS)}), as a column or by its file or folder"
         )
 
-
-def _some(items: list[Item], n: int | None, seed: int) -> list[Item]:
-    """Draw at most n items, and keep their order."""
-    import numpy as np
-
-    if n is None or n >= len(items):
-        return items
-    order = np.random.default_rng(seed).permutation(len(items))[:n]
-    return [items[i] for i in sorted(order)]

@@ -83,6 +83,14 @@ class Item:
         return self.options[LETTERS.index(self.gold)] if self.options else self.gold
 
 
+def some(items: list[Item], n: int | None, seed: int) -> list[Item]:
+    """Draw at most n items, and keep their order; None takes all."""
+    if n is None or n >= len(items):
+        return items
+    order = np.random.default_rng(seed).permutation(len(items))[:n]
+    return [items[i] for i in sorted(order)]
+
+
 def question_texts(modality: str) -> tuple[str, ...]:
     """All wordings of the question on an image of a modality."""
     return tuple(text.format(modality=modality) for text in _QUESTIONS)

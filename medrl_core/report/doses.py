@@ -23,7 +23,7 @@ from medrl_core.data.drawn import labels as drawn_labels
 from medrl_core.data.drawn.modalities import BOOKS_WORLD, RULES_WORLD
 from medrl_core.data.items import Item
 from medrl_core.report.experiment import Experiment
-from medrl_core.report.grids import COLUMNS, MARKS, NAMES, Grid, cube, trainings
+from medrl_core.report.grids import COLUMNS, MARKS, NAMES, Grid, cube, plain_law, trainings
 from medrl_core.report.palette import CONTROLS
 from medrl_core.score import law as laws
 from medrl_core.score import rivals
@@ -44,9 +44,7 @@ from medrl_core.train.watch import Watch
 WORLDS = {"drawn": RULES_WORLD, "books": BOOKS_WORLD}
 ENOUGH, HOPELESS = 3.0, 0.3  # expected hits, as data/claims.yaml words H3
 WEAK = 0.01  # p under which N2 asks how far a control moves it
-HELD_OUT = 200  # seeds from here on judge the law
 BUDGETS = tuple(512 * 2**i for i in range(6))
-KL = 0.01
 BINS = (0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0)
 PLAIN = ("n1", "n1_base_rate", "n1_error", "n1_twin", "n2_p")  # numbers that are no points
 
@@ -297,20 +295,11 @@ def moved(runs: pd.DataFrame, seed: int) -> Estimate | None:
     return Estimate(float(value), *interval(largest), len(runs))
 
 
-def plain_law(grid: Grid, mark: float = MARKS["took_off"]) -> pd.DataFrame:
-    """Give recorded runs as `law.fit` takes them, at one mark and the usual weight of KL."""
-    table = grid.law
-    if table.empty:
-        return table
-    usual = (table["unit"] == "run") & np.isclose(table["mark"], mark)
-    return table[usual & np.isclose(table["kl"], KL)]
-
-
 def _held_out(table: pd.DataFrame) -> tuple[laws.Law, pd.DataFrame, pd.DataFrame] | None:
     """The law of the seeds that it is fitted to; these runs, and those that judge it."""
     if table.empty:
         return None
-    fitted, judged = table[table["seed"] < HELD_OUT], table[table["seed"] >= HELD_OUT]
+    fitted, judged = table[table["seed"] < laws.HELD_OUT], table[table["seed"] >= laws.HELD_OUT]
     if judged.empty or np.isfinite(fitted["high"]).sum() < 2:
         return None
     return laws.fit(fitted, mark=float(table["mark"].iloc[0]), draws=0), fitted, judged

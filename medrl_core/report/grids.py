@@ -22,14 +22,13 @@ from medrl_core.errors import UserError
 from medrl_core.report.results import Results
 from medrl_core.report.results import read as read_results
 from medrl_core.score.intervals import Estimate
-from medrl_core.score.law import Law, fit, load_law, take_off
+from medrl_core.score.law import KL, LEARNT, PATH, TOOK_OFF, Law, load_law, take_off
 from medrl_core.score.support import pass_curve
 
 RECORDS = Path("data/records")
-LAW = Path("data/law.json")
 TABLES = ("runs", "looks", "facts", "transfer", "law")
 NAMES = {"drawn": "drawn pictures", "twin": "twin", "strips": "strips of real pictures"}
-MARKS = {"took_off": 0.2, "learnt": 0.6}
+MARKS = {"took_off": TOOK_OFF, "learnt": LEARNT}
 # Grids whose RL differs from that of the others in its length alone; the longest run counts.
 LAW_GRIDS = ("law", "law to 16,384", "law without KL")
 COLUMNS = (
@@ -89,25 +88,24 @@ def read(world: str, root: Path = RECORDS) -> Grid:
     return Grid(world, found)
 
 
-def law(mark: float, path: Path = LAW) -> Law | None:
+def law(mark: float, path: Path = PATH) -> Law | None:
     """Return the law that was fitted to recorded runs, None where none was fitted yet."""
     return load_law(path, mark=mark) if Path(path).is_file() else None
 
 
-def best_law(mark: float, root: Path = RECORDS) -> Law | None:
-    """Return the fitted law, or fit one to the twin's recorded runs; None without either."""
-    found = law(mark)
-    table = read("twin", root).law if found is None else pd.DataFrame()
+def plain_law(grid: Grid, mark: float = TOOK_OFF) -> pd.DataFrame:
+    """Give recorded runs as `law.fit` takes them, at one mark and the usual weight of KL."""
+    table = grid.law
     if table.empty:
-        return found
-    plain = (table["unit"] == "run") & np.isclose(table["mark"], mark)
-    return fit(table[plain & np.isclose(table["kl"], 0.01)], mark=mark, draws=50)
+        return table
+    usual = (table["unit"] == "run") & np.isclose(table["mark"], mark)
+    return table[usual & np.isclose(table["kl"], KL)]
 
 
 def law_said(found: Law | None) -> str:
     """Say which law a notebook uses."""
     if found is None:
-        return "No law was fitted: data/law.json and the twin's grid are not there."
+        return f"No law was fitted: {PATH} is not there."
     trainings_of = found.about.get("trainings", found.about.get("runs", 0))
     return f"The law is of gains over {100 * found.mark:.0f} points, from {trainings_of} trainings."
 

@@ -30,12 +30,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, minimize
 from scipy.special import ndtri
-from scipy.stats import binomtest
 
 from medrl_core.errors import UserError
 from medrl_core.files import sha256, write_text
+from medrl_core.score.intervals import share_of
 
 Floats = NDArray[np.float64]
+PATH = Path("data/law.json")
+# Gains in Acc@1: a first one, which constant words reach, and the rule learnt.
+TOOK_OFF, LEARNT = 0.2, 0.6
+KL = 0.01  # weight in the usual runs
 DRAWS = 200
 HELD_OUT = 200  # runs of seeds from this on are for calibration, and never fitted
 # Growth times are lognormal about their median: averages over them take these quantiles.
@@ -151,7 +155,7 @@ def _taken(parameters: Floats, p: ArrayLike, n: ArrayLike, share: ArrayLike) -> 
     p, n, share = np.broadcast_arrays(_chances(p), np.asarray(n, float), np.asarray(share, float))
     growth = _growth(a, b, p)[..., None] * np.exp(scatter * _QUANTILES)
     left = np.maximum(n[..., None] - growth, 0.0)
-    return -np.expm1(-(p * share)[..., None] * left).mean(-1)
+    return -np.expm1(-(p * share)[..., None] * left).mean(-1) + 0.0  # no -0.0
 
 
 def take_off(n: ArrayLike, acc: ArrayLike, mark: float) -> tuple[float, float]:
@@ -169,7 +173,7 @@ def take_off(n: ArrayLike, acc: ArrayLike, mark: float) -> tuple[float, float]:
 
 
 def fit(
-    runs: pd.DataFrame, *, mark: float, unit: str = "run", kl: float = 0.01,
+    runs: pd.DataFrame, *, mark: float, unit: str = "run", kl: float = KL,
     draws: int | None = None, seed: int = 0, about: dict[str, Any] | None = None,
 ) -> Law:
     """Fit the law by maximum likelihood to runs whose take-off lies between two evaluations.
@@ -257,7 +261,7 @@ def calibration(
     rows: list[tuple[float, ...]] = []
     for part in _parts(table, ["bin"]):
         n, observed = part.run.nunique(), float(part.observed.mean())
-        ends = binomtest(round(observed * n), n).proportion_ci(method="wilson")
+        ends = share_of(round(observed * n), n)
         rows.append((part.predicted.mean(), observed, len(part), n, ends.low, ends.high))
     return pd.DataFrame(rows, columns=["predicted", "observed", "rows", "runs", "low", "high"])
 
@@ -282,7 +286,7 @@ def save_laws(laws: Sequence[Law], path: str | os.PathLike[str], source: dict[st
 
 
 def load_law(
-    path: str | os.PathLike[str], *, mark: float, unit: str = "run", kl: float = 0.01
+    path: str | os.PathLike[str], *, mark: float, unit: str = "run", kl: float = KL
 ) -> Law:
     """Load a fitted law.
 
@@ -305,7 +309,7 @@ def main() -> None:
     """Fit the laws to recorded runs of the twin and write them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("runs", type=Path, help="law.parquet of a grid")
-    parser.add_argument("--out", type=Path, default=Path("data/law.json"))
+    parser.add_argument("--out", type=Path, default=PATH)
     asked = parser.parse_args()
     recorded = pd.read_parquet(asked.runs)
     table: pd.DataFrame = recorded.loc[recorded.seed < HELD_OUT]

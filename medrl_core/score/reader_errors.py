@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
-from scipy.stats import binomtest
 
+from medrl_core.score.intervals import share_of
 from medrl_core.score.parsing import is_correct, parse
 
 COLUMNS = [
@@ -46,11 +46,8 @@ def outcome(judged: Mapping[str, Any]) -> str:
 
 
 def _share(count: int, of: int) -> tuple[float, float, float]:
-    """Give a share and its Wilson interval (95 %)."""
-    if not of:
-        return float("nan"), float("nan"), float("nan")
-    low, high = binomtest(count, of).proportion_ci(method="wilson")
-    return count / of, low, high
+    found = share_of(count, of)
+    return found.value, found.low, found.high
 
 
 def error_table(judged: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

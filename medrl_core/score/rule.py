@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from medrl_core.errors import UserError
+from medrl_core.score.hits import Budget
 from medrl_core.score.intervals import Estimate, bootstrap_draws, interval, rate_draws
 from medrl_core.score.law import Law, predict
 
@@ -41,20 +42,6 @@ ENOUGH_LABELS = 64  # from this many labels on, SFT alone is expected to close t
 FEW_HITS = 5  # under so many right samples, items say nothing of the spread of p
 LEAST = 1e-9
 DRAWS = 200
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What RL may sample: `group` completions of each of `prompts` items in each of `steps`."""
-
-    group: int
-    steps: int
-    prompts: int
-
-    @property
-    def completions(self) -> int:
-        """Completions in all."""
-        return self.group * self.steps * self.prompts
 
 
 @dataclass(frozen=True)
@@ -155,7 +142,7 @@ def choose(
         )
     told = (
         f"{_count(hits.value)} right completions are expected in {n:,}, and RL takes off with a "
-        f"chance of {100 * abs(said.chance):.0f}%"
+        f"chance of {100 * said.chance:.0f}%"
     )
     with_labels: Action = "bridge" if labels >= ENOUGH_LABELS else "both"
     price = 0.0 if label_price is None else labels * label_price * RUN_WORTH / RUN

@@ -1,7 +1,7 @@
 """The recorded grids with pictures, in the order in which they run: first what every claim needs.
 
     >>> sum(1 for _ in cells())
-    2456
+    2486
     >>> next(cells()).modality
     'skin photo'
 
@@ -134,16 +134,35 @@ def _settings(base: int) -> Iterator[DrawnCell]:
         yield replace(cell, train_vision=True)
 
 
+def _weak_labels(base: int) -> Iterator[DrawnCell]:
+    """Right and shuffled labels wherever the base's p is under .01, habit or words."""
+    for seed, name in product(FIVE, WEAK):
+        cell = replace(_cell("map", base, name, seed, 0), arm="sft", labels=64)
+        yield cell
+        yield replace(cell, arm="shuffled")
+
+
+def _decisive(first: int, second: int) -> Iterator[DrawnCell]:
+    """What decides each claim, the cheapest first."""
+    yield from (*_base(first), *_base(second))
+    yield from _weak_labels(first)
+    for seed, base in product(FIVE, (first, second)):
+        yield from _law(base, (seed,), ALL, 4096)
+    yield from (one for one in _controls(first) if one.arm in ("coin", "format", "wrong"))
+    yield from (one for one in _map(first, LEVELS) if one.labels in (16, 512))
+    yield from _law(first, HELD_OUT_SEEDS, HABITS, 4096)
+
+
 def cells() -> Iterator[DrawnCell]:
     """Give all cells in the order in which they run."""
     first, second = BASE_SEEDS
-    yield from _base(first)
-    yield from _law(first, FIVE, ALL, 4096)
+    yield from dict.fromkeys((*_decisive(first, second), *_beyond(first, second)))
+
+
+def _beyond(first: int, second: int) -> Iterator[DrawnCell]:
+    """The rest: more labels, arms and seeds, and longer runs."""
     yield from _controls(first)
     yield from _map(first, LEVELS)
-    yield from _law(first, HELD_OUT_SEEDS, HABITS, 4096)
-    yield from _base(second)
-    yield from _law(second, FIVE, ALL, 4096)
     yield from _transfer(first)
     yield from _map(first, MORE_LEVELS)
     yield from (replace(one, grid="law to 16,384") for one in _law(first, FIVE, WEAK, 16384))

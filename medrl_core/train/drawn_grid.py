@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
-import subprocess
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -38,21 +36,19 @@ from medrl_core.score.support import pass_curve
 from medrl_core.train import rl, sft
 from medrl_core.train.care import Care
 from medrl_core.train.drawn_cells import DrawnCell, cells
-from medrl_core.train.drawn_looks import Looks, numbers, short
+from medrl_core.train.drawn_looks import Looks, numbers
+from medrl_core.train.finished_cells import commit, finished, kept, short
 from medrl_core.train.rewards import Coin, reading_of
-from medrl_core.train.twin_grid import collect
+from medrl_core.train.twin_grid import FACT_LEARNT, PASS, collect
 from medrl_core.train.twin_trace import Cost
 
 DATA = Path(__file__).parents[2] / "data"
 BASES = {("rules", 11): DATA / "drawn-base", ("rules", 12): DATA / "drawn-base-12"}
 MOST_NEW_TOKENS = 24
-PASS = {f"pass@{k}": k for k in (16, 256, 1024)}
-LEARNT = 0.5  # share of a fact's test items that are right
 ITEMS = 128  # test items
 TRAIN_ITEMS = 256  # training items that the base's p is taken over
 TOKENS = 48  # of a prompt and a completion
 BATCH, PASSES, RATE = 16, 8, 1e-3  # of SFT
-
 
 
 @dataclass
@@ -218,15 +214,6 @@ def _start(world: str, seed: int):
     return hub.load(str(BASES[world, seed]))
 
 
-@lru_cache(maxsize=1)
-def _commit() -> str:
-    said = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-        capture_output=True, text=True, cwd=DATA, check=False,
-    )  # fmt: skip
-    return said.stdout.strip() or "unknown"
-
-
 @lru_cache(maxsize=64)
 def _before(world: str, seed: int, modality: str) -> dict:
     """What is known of a base before training: its p on training items, by fact, and on test."""
@@ -267,7 +254,7 @@ def run_cell(cell: DrawnCell, rates: dict[str, list[float]]) -> dict:
         "first_right": None if looks is None or record is None else looks.first_right(record),
         "hits": None if record is None else int(record["right"].sum()),
         "rates": None if record is None else record["accuracy"].round(4).tolist(),
-        "commit": _commit(),
+        "commit": commit(),
         "torch": torch.__version__,
     }
     if cell.grid == "base":
@@ -289,7 +276,7 @@ def _facts(looks: Looks, record: pd.DataFrame, base_p: list[float]) -> list[dict
     """One row a fact: the base's p, its first right completion, hits, and when it was learnt."""
     rows = []
     for fact, (p, n, acc) in enumerate(looks.by_fact(base_p)):
-        low, high = take_off(n, acc, LEARNT)
+        low, high = take_off(n, acc, FACT_LEARNT)
         first, hits = looks.met(record, fact, len(base_p))
         rows.append(
             {
@@ -321,23 +308,21 @@ def _place(cell: DrawnCell) -> str:
 
 def run(work: Path, part: tuple[int, int]) -> None:
     """Run what is not finished of a part of the cells; each finished cell is a line in `work`."""
-    work.mkdir(parents=True, exist_ok=True)
     done, rates = set(), {}
     for one in finished(work):
         done.add(one["key"])
         _learn_rates(one, rates)
     todo = list(cells())[part[0] :: part[1]]
-    path = work / f"part-{part[0]}-of-{part[1]}.jsonl"
-    cut = path.exists() and not path.read_bytes().endswith(b"\n")
-    with path.open("a") as file:
-        file.write("\n" if cut else "")
+    with kept(work / f"part-{part[0]}-of-{part[1]}.jsonl") as keep:
         for number, cell in enumerate(todo, start=1):
             if cell.key in done or not BASES[cell.world, cell.base].is_dir():
                 continue
+            if cell.arm == "coin":  # its true arm may have been another part's
+                for one in finished(work):
+                    _learn_rates(one, rates)
             found = {"key": cell.key, **run_cell(cell, rates)}
             _learn_rates(found, rates)
-            file.write(json.dumps(found) + "\n")
-            file.flush()
+            keep(found)
             told = found["run"]
             print(
                 f"{number} of {len(todo)}: {cell.grid}, {cell.arm}, {cell.modality}, seed "
@@ -351,18 +336,6 @@ def _learn_rates(found: dict, rates: dict[str, list[float]]) -> None:
     if row["grid"] == "law" and row["rates"]:
         place = {name: row[name] for name in ("world", "base", "modality", "seed", "completions")}
         rates["-".join(str(value) for value in place.values())] = row["rates"]
-
-
-def finished(work: Path) -> list[dict]:
-    """Read finished cells; a line that a kill cut short is left out, and its cell runs again."""
-    rows = []
-    for path in sorted(work.glob("*.jsonl")):
-        for line in filter(None, path.read_text().splitlines()):
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-    return rows
 
 
 def main() -> None:

@@ -160,8 +160,3 @@ def numbers(items: Sequence[Item], rows: pd.DataFrame) -> dict[str, float | None
         "words": int(support.distinct_words(once)[slots].min()) if len(once) else 0,
         "information": float(support.slot_information(gold, said).sum()) if len(said) else 0.0,
     }
-
-
-def short(p: np.ndarray) -> list[float]:
-    """Chances with four digits."""
-    return [float(f"{one:.4g}") for one in p]

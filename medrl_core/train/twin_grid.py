@@ -13,8 +13,6 @@ Run its test: `pytest tests/train/test_twin_grid.py`.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -26,20 +24,21 @@ import torch
 
 from medrl_core.errors import UserError
 from medrl_core.models.twin import Twin, load
-from medrl_core.score.law import take_off
+from medrl_core.score.law import LEARNT, TOOK_OFF, take_off
 from medrl_core.score.support import pass_curve
 from medrl_core.score.twin import divergence, exact_p, greedy, measure, questions, rivals
 from medrl_core.train.care import Care
+from medrl_core.train.finished_cells import commit, finished, kept, short
 from medrl_core.train.twin import Rl, Sft, train_rejection, train_rl, train_sft
 from medrl_core.train.twin_cells import GRIDS, SEEDS, Cell, cells
 from medrl_core.train.twin_trace import Cost, Trace
 
 BASES = Path(__file__).parents[2] / "data" / "twin-base"
-MARKS = (0.2, 0.6)  # gains in Acc@1: a first gain, which constant words reach, and the rule learnt
+MARKS = (TOOK_OFF, LEARNT)
 PASS = {f"pass@{k}": k for k in (16, 256, 1024)}
 # What tells runs apart, repeated in the rows of every table.
 KEYS = ("grid", "world", "base", "modality", "arm", "objective", "kl", "labels", "seed", "commit")
-LEARNT = 0.5  # share of a fact's test items that are right
+FACT_LEARNT = 0.5  # share of a fact's test items that are right
 
 
 def rl_of(cell: Cell, **changes) -> Rl:
@@ -148,15 +147,6 @@ def _start(world: str, seed: int) -> Twin:
     return load(BASES / f"{world}-{seed}.safetensors")
 
 
-@lru_cache(maxsize=1)
-def _commit() -> str:
-    said = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-        capture_output=True, text=True, cwd=BASES.parent, check=False,
-    )  # fmt: skip
-    return said.stdout.strip() or "unknown"
-
-
 @lru_cache(maxsize=64)
 def _before(world: str, seed: int, modality: str) -> dict:
     """What is known of a base before training: its p on training items, by fact, and on test."""
@@ -180,26 +170,22 @@ def run_cell(cell: Cell) -> dict:
     after = measure(net, asked, seed=cell.seed)
     row = {
         **asdict(cell), **{f"cost_{name}": value for name, value in vars(cost).items()},
-        "base_p": before["p"], "base_test_p": _short(before["test"]),
-        **vars(after), "p": float(after.p.mean()), "test_p": _short(after.p),
+        "base_p": before["p"], "base_test_p": short(before["test"]),
+        **vars(after), "p": float(after.p.mean()), "test_p": short(after.p),
         **dict(zip(PASS, pass_curve(after.p, ks=PASS.values()), strict=True)),
         "acc_validation": float(greedy(net, validation).right.mean()),
         "divergence": divergence(net, start, asked, seed=cell.seed),
-        "first_right": trace and trace.first_right, "commit": _commit(), "torch": torch.__version__,
+        "first_right": trace and trace.first_right, "commit": commit(), "torch": torch.__version__,
     }  # fmt: skip
     if cell.arm == "base" and cell.seed == SEEDS[0]:
         untrained = rivals(net, asked, seed=cell.seed)
-        row |= {f"{name.replace(' ', '_')}_p": _short(p) for name, p in untrained.items()}
+        row |= {f"{name.replace(' ', '_')}_p": short(p) for name, p in untrained.items()}
     return {
         "run": row,
         "looks": [] if trace is None else _looks(trace).to_dict("records"),
         "facts": [] if trace is None else _facts(trace, before["by_fact"]),
         "transfer": _transfer(net, start) if cell.grid == "transfer" else [],
     }
-
-
-def _short(p: np.ndarray) -> list[float]:
-    return [float(f"{one:.4g}") for one in p]
 
 
 def _looks(trace: Trace) -> pd.DataFrame:
@@ -218,7 +204,7 @@ def _facts(trace: Trace, base_p: list[float]) -> list[dict]:
         zip(trace.first_by_fact, trace.hits_by_fact, strict=True)
     ):
         column = "acc" if len(base_p) == 1 else f"acc_{fact}"
-        low, high = take_off(trace.looks.n, trace.looks[column], LEARNT)
+        low, high = take_off(trace.looks.n, trace.looks[column], FACT_LEARNT)
         rows.append(
             {
                 "fact": fact, "base_p": base_p[fact], "share": 1 / len(base_p), "first": first,
@@ -244,37 +230,20 @@ def run(
 
     Arguments: `names` of grids; `work` folder; `part` (i, n); `seeds`: of training, none: all.
     """
-    work.mkdir(parents=True, exist_ok=True)
     todo = [cell for name in names for cell in cells(name)][part[0] :: part[1]]
     todo = [cell for cell in todo if not seeds or cell.seed in seeds]
-    done = {one["key"] for one in _finished(work)}
-    path = work / f"{'-'.join(names)}-{part[0]}-of-{part[1]}.jsonl"
-    cut = path.exists() and not path.read_bytes().endswith(b"\n")
-    with path.open("a") as file:
-        file.write("\n" if cut else "")
+    done = {one["key"] for one in finished(work)}
+    with kept(work / f"{'-'.join(names)}-{part[0]}-of-{part[1]}.jsonl") as keep:
         for number, cell in enumerate(todo, start=1):
             if cell.key in done:
                 continue
             found = {"key": cell.key, **run_cell(cell)}
-            file.write(json.dumps(found) + "\n")
-            file.flush()
+            keep(found)
             took = found["run"]["cost_cpu_seconds"]
             print(
                 f"{number} of {len(todo)}: {cell.arm}, {cell.modality}, seed {cell.seed}: Acc@1 "
                 f"{found['run']['acc']:.2f}, {took:.1f} CPU-s", flush=True,
             )  # fmt: skip
-
-
-def _finished(work: Path) -> list[dict]:
-    """Read finished cells; a line that a kill cut short is left out, and its cell runs again."""
-    rows = []
-    for path in sorted(work.glob("*.jsonl")):
-        for line in filter(None, path.read_text().splitlines()):
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-    return rows
 
 
 def collect(work: Path, out: Path) -> dict[str, pd.DataFrame]:
@@ -283,15 +252,15 @@ def collect(work: Path, out: Path) -> dict[str, pd.DataFrame]:
     Returns: the tables by name.
     Raises: UserError: no cell is finished.
     """
-    found = {one["key"]: one for one in _finished(work)}
+    found = {one["key"]: one for one in finished(work)}
     if not found:
         raise UserError(f"{work}: no cell of a grid is finished there; run one first")
-    finished = [found[key] for key in sorted(found)]
-    tables = {"runs": pd.DataFrame([{"run": i, **one["run"]} for i, one in enumerate(finished)])}
+    cells_done = [found[key] for key in sorted(found)]
+    tables = {"runs": pd.DataFrame([{"run": i, **one["run"]} for i, one in enumerate(cells_done)])}
     for name in ("looks", "facts", "transfer"):
         rows = [
             {"run": i, **{key: one["run"][key] for key in KEYS}, **row}
-            for i, one in enumerate(finished) for row in one[name]
+            for i, one in enumerate(cells_done) for row in one[name]
         ]  # fmt: skip
         tables[name] = pd.DataFrame(rows)
     tables["law"] = law_runs(tables["runs"], tables["looks"], tables["facts"])
@@ -321,7 +290,7 @@ def law_runs(runs: pd.DataFrame, looks: pd.DataFrame, facts: pd.DataFrame) -> pd
             for fact in facts[facts.run == run].itertuples():
                 rows.append(
                     {
-                        **shared, "unit": "fact", "mark": LEARNT, "p": fact.base_p,
+                        **shared, "unit": "fact", "mark": FACT_LEARNT, "p": fact.base_p,
                         "share": fact.share, "first": fact.first, "low": fact.low,
                         "high": fact.high, "completions": one.completions,
                     }

@@ -12,26 +12,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import tiny
 from conftest import ROOT
 from made_rollouts import rollouts
-from medrl.commands import main as cli
 from medrl.commands import scores as module
 from medrl_core.models import hub
 from medrl_core.sample.rollouts import COLUMNS, RolloutStore
 from medrl_core.vision import probe
-
-
-def medrl(*words):
-    return CliRunner().invoke(cli.app, [str(word) for word in words])
-
-
-def said(*words) -> str:
-    done = medrl(*words)
-    assert done.exit_code == 0, done.output
-    return done.stdout
+from running import medrl, said
 
 
 def refused(*words) -> str:

@@ -7,7 +7,6 @@ import random
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 from made_logs import (
     COUNTS,
@@ -21,17 +20,7 @@ from made_logs import (
     trl_frame,
     verl_rows,
 )
-from medrl.commands import main
-
-
-def medrl(*words):
-    return CliRunner().invoke(main.app, [str(word) for word in words])
-
-
-def said(*words) -> str:
-    done = medrl(*words)
-    assert done.exit_code == 0, done.output
-    return done.stdout
+from running import medrl, said
 
 
 def refused(*words) -> str:

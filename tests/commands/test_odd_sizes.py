@@ -12,12 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 import tiny
 from damaging import refused
 from made_images import write_npz
-from medrl.commands import main as cli
 from medrl.commands.scores import score_folder, summary
 from medrl_core.data.images import SPLITS, ImageSet, read_npz
 from medrl_core.data.items import build_items
@@ -33,6 +31,7 @@ from medrl_core.sample.sampling import Completion, Decoding
 from medrl_core.score.evaluate import rollout_rows
 from medrl_core.score.statistics import score
 from medrl_core.vision import axis
+from running import said
 
 
 def black_png(path: Path, width: int, height: int) -> None:
@@ -105,15 +104,9 @@ def evaluated(model, tmp_path):
         path = tmp_path / "items.jsonl"
         path.write_text("\n".join(map(json.dumps, rows)))
         words = ["evaluate", "--model", model, "--items", path, "--out", tmp_path / "out"]
-        return ended(*words, "-k", k, "--max-new-tokens", 6, *more)
+        return said(*words, "-k", k, "--max-new-tokens", 6, *more)
 
     return run
-
-
-def ended(*words: object) -> str:
-    done = CliRunner().invoke(cli.app, [str(word) for word in words])
-    assert done.exit_code == 0, (done.output, done.exception)
-    return done.stdout
 
 
 @pytest.mark.fault(
@@ -124,10 +117,10 @@ def test_one_item_and_one_sample(evaluated, tmp_path, tried):
     out = tmp_path / "out"
     with tried(5):
         text = evaluated(QUESTION | {"answer": "yes"})
-        assert text == ended("score", out)
+        assert text == said("score", out)
         assert "all items     1" in text and "Pass@1" in text and "nan" not in text
-        assert "nan" not in ended("compare", out, out)
-        told = ended("diagnose", out, "-k", 1)
+        assert "nan" not in said("compare", out, out)
+        told = said("diagnose", out, "-k", 1)
         assert "undecided, because too few items" in told and "nan" not in told
         assert "needs as many samples an item" in refused("diagnose", out, "-k", 2)
 

@@ -6,10 +6,9 @@ import json
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import tiny
-from medrl.commands import main as cli
+from running import medrl, said
 
 
 @pytest.fixture
@@ -39,29 +38,23 @@ def asked(tmp_path):
     return tmp_path
 
 
-def medrl(*words):
-    done = CliRunner().invoke(cli.app, [str(word) for word in words])
-    assert done.exit_code == 0, done.output
-    return done.stdout
-
-
 def test_scores_come_again_from_rollouts_without_the_model(asked):
     out = asked / "out"
     words = ["evaluate", "--model", asked / "model", "--items", asked / "items.jsonl"]
     words += ["--out", out, "-k", 3, "--max-new-tokens", 4]
-    first = medrl(*words)
+    first = said(*words)
     assert "Acc@1" in first and "Pass@3" in first
     scores = (out / "scores.csv").read_bytes()
     frame = pd.read_parquet(out / "rollouts.parquet")
     assert sorted(frame.sample_index) == [-1, -1, 0, 0, 1, 1, 2, 2]
-    assert medrl(*words) == first
+    assert said(*words) == first
     assert pd.read_parquet(out / "rollouts.parquet").equals(frame)
     (out / "scores.csv").unlink()
-    assert medrl("score", out) == first
+    assert said("score", out) == first
     assert (out / "scores.csv").read_bytes() == scores
 
 
 def test_a_folder_without_rollouts_is_refused(tmp_path):
-    done = CliRunner().invoke(cli.app, ["score", str(tmp_path)])
+    done = medrl("score", tmp_path)
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1

@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from typer.testing import CliRunner
 
-from medrl.commands import main as cli
 from medrl_core.data.items import Item
 from medrl_core.data.own import read_items
 from medrl_core.data.pictures import picture_id
 from medrl_core.errors import UserError
 from medrl_core.train import subset
+from running import medrl
 
 GREY = [Image.new("RGB", (4, 4), (i, i, i)) for i in range(3)]
 
@@ -111,10 +110,6 @@ def test_what_is_written_is_read_back_and_the_card_lies_beside(tmp_path):
     assert card["chosen"] == 2 and len(card["sha256 of items.jsonl"]) == 64
     with pytest.raises(UserError, match="is there already"):
         subset.write(items, {}, tmp_path / "s")
-
-
-def medrl(*words):
-    return CliRunner().invoke(cli.app, [str(word) for word in words])
 
 
 def test_the_command_makes_the_same_bytes_again_and_knows_the_benchmarks(tmp_path):

@@ -73,7 +73,7 @@ def test_finished_cells_are_not_run_again_and_a_cut_line_is(tmp_path, small, mon
     file.write_text(file.read_text()[:-20])  # as a kill leaves it
     run(["small"], tmp_path, (0, 1))
     assert ran == [QUICK, BOOK, BOOK]
-    assert len(twin_grid._finished(tmp_path)) == 2
+    assert len(twin_grid.finished(tmp_path)) == 2
 
 
 def test_parts_share_the_cells(tmp_path, small, monkeypatch):
