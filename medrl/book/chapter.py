@@ -68,23 +68,21 @@ class Chapter:
         return folder.is_dir() and name in results.read(folder)[kind]
 
     def number(self, notebook: str, name: str, study: str = "") -> str:
-        """Return one number with its interval and its study."""
+        """Return one number with its interval and its study.
+
+        That of recorded trainings, where a run tells both; where none decide it, that of the run's
+        own.
+        """
         study = study or self.study
         if not self.folder(notebook, study).is_dir():
             return self._not_run(notebook, study)
         entry = self._part(notebook, study, "numbers", name)
-        return f"{myst.number(entry)} {self._label(notebook, study)}"
-
-    def found(self, notebook: str, name: str) -> str:
-        """Return a number of recorded trainings, or of this book's own where none are recorded."""
-        folder = self.folder(notebook, self.study)
-        if not folder.is_dir():
-            return self._not_run(notebook, self.study)
-        said, numbers = "(not measured)", results.read(folder)["numbers"]
-        for one, alone in ((f"{name}_live", ", live runs alone"), (name, "")):
-            if one in numbers and numbers[one]["value"] is not None:
-                said = f"{myst.number(numbers[one])}{alone}"
-        return f"{said} {self._label(notebook, self.study)}"
+        live = results.read(self.folder(notebook, study))["numbers"].get(f"{name}_live")
+        said = "(not measured)"
+        for one, alone in ((live, ", live runs alone"), (entry, "")):
+            if one and one["value"] is not None:
+                said = f"{myst.number(one)}{alone}"
+        return f"{said} {self._label(notebook, study)}"
 
     def table(
         self,

@@ -10,7 +10,7 @@ of labels. The untouched base, measured again with another seed, is the null of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -20,15 +20,18 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, Scala
 from medrl_core.data import groups as kinds
 from medrl_core.data.drawn import labels as drawn_labels
 from medrl_core.data.drawn.modalities import BOOKS_WORLD, RULES_WORLD
+from medrl_core.data.drawn.world import FACTS
 from medrl_core.data.items import Item
 from medrl_core.report.bookfigure import FONT, WIDTH, BookFigure, colours, style
+from medrl_core.report.doses import change
 from medrl_core.report.experiment import Experiment
+from medrl_core.report.grids import Grid, trainings
 from medrl_core.report.reach import K, Reach, reach
 from medrl_core.score import support
 from medrl_core.score.exact_support import Floats
 from medrl_core.score.intervals import Estimate, hierarchical_mean
 from medrl_core.score.measure import Measured, measure
-from medrl_core.score.passk import excess_support
+from medrl_core.score.passk import exact_pass_at_k, excess_support, guess_floor
 from medrl_core.train.arms import SFT
 
 CONTROLS_AT = 64  # labels of the controls, and of H4
@@ -197,6 +200,39 @@ class LabelStudy:
         }
 
 
+def recorded(grid: Grid, seed: int = 0) -> dict[str, Estimate | None]:
+    """Give the numbers of H4 from recorded trainings with pictures; None where there are none."""
+    numbers: dict[str, Estimate | None] = dict.fromkeys(
+        ("h4", "h4_shuffled", "h4_words", "h4_sight")
+    )
+    if grid.runs.empty:
+        return numbers
+    runs = grid.runs[
+        (grid.runs["labels"] == CONTROLS_AT) & (grid.runs["completions"] == 0)
+        & (grid.runs["first"] == "") & (grid.runs["mixed"] == 0)
+    ]  # fmt: skip
+    floor = guess_floor(len(FACTS), K)
+
+    def excess(chances: pd.Series) -> Floats:
+        return excess_support(exact_pass_at_k(np.stack(list(chances)), K), floor)
+
+    def mean(rows: pd.DataFrame) -> Estimate | None:
+        found = [
+            excess(one["test_p"]) - excess(one["base_test_p"])
+            for _, one in rows.groupby(["base", "modality"])
+        ]
+        return hierarchical_mean(found, seed=seed) if found else None
+
+    clean = runs[runs["arm"] == "sft"]
+    cause = clean["modality"].map({one.name: one.cause for one in RULES_WORLD.modalities})
+    numbers["h4"] = mean(clean[clean["base_p"] < WEAK])
+    numbers["h4_shuffled"] = mean(runs[(runs["arm"] == "shuffled") & (runs["base_p"] < WEAK)])
+    numbers["h4_words"] = mean(clean[cause == "words"])
+    unseen = trainings(grid, ["sft"]).set_index("run").loc[clean[cause == "sight"]["run"]]
+    numbers["h4_sight"] = change(unseen, "acc", "acc0", seed)
+    return numbers
+
+
 WHAT = {"excess": "excess support, K = 16", "acc": "Acc@1 (%)"}
 
 
@@ -260,8 +296,13 @@ def title(table: pd.DataFrame, at: int) -> str:
     return f"{at} clean labels move excess support: {', '.join(said)}"
 
 
-def finding(table: pd.DataFrame, numbers: dict[str, Estimate | None], at: int) -> str:
-    """Say what was found as Markdown."""
+def finding(
+    table: pd.DataFrame, sources: Mapping[str, dict[str, Estimate | None]], at: int
+) -> str:
+    """Say what was found as Markdown.
+
+    Arguments: `table` of a `LabelStudy`; `sources` of H4's numbers by what made them; `at` labels.
+    """
     lines = []
     for name in dict.fromkeys(table.group):
         here = table[table.group == name].set_index(["kind", "labels"])
@@ -273,13 +314,17 @@ def finding(table: pd.DataFrame, numbers: dict[str, Estimate | None], at: int) -
             f"ones change p {10**shuffled.change_p:.3g}-fold, measuring again "
             f"{10**again.change_p:.3g}-fold."
         )
-    h4 = numbers["h4"]
-    if h4 is not None:
-        lines.insert(0, (
-            f"Where p was under {WEAK}, 64 labels raise Pass@16 above the guess floor by "
-            f"**{100 * h4.value:+.0f} points** [{100 * h4.low:+.0f}, {100 * h4.high:+.0f}].\n"
-        ))  # fmt: skip
-    return "\n".join(lines)
+    said = []
+    for source, numbers in sources.items():
+        clean, shuffled = numbers["h4"], numbers["h4_shuffled"]
+        if clean is not None and shuffled is not None:
+            said.append(
+                f"Where p was under {WEAK}, {CONTROLS_AT} labels raise Pass@16 above the guess "
+                f"floor by **{100 * clean.value:+.0f} points** [{100 * clean.low:+.0f}, "
+                f"{100 * clean.high:+.0f}], shuffled ones by {100 * shuffled.value:+.1f} "
+                f"({source})."
+            )
+    return "\n".join([*said, "", *lines])
 
 
 def acc_title(table: pd.DataFrame) -> str:

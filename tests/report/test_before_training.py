@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medrl_core.report import claimed, dials, gallery, labels, reach, results, sight
+from medrl_core.report import claimed, dials, gallery, grids, labels, reach, results, sight
 from medrl_core.report.results import Results
 from medrl_core.score.intervals import Estimate
 
@@ -136,3 +136,31 @@ def test_tower_claims_are_paired_differences_and_none_without_their_tower():
     for seed, right in ((1, [1, 0, 0]), (2, [0, 0, 0])):
         eyes.right["g", "rl", seed] = np.array(right, dtype=bool)[:, None]
     assert eyes.claims()["h1_rl"].value == pytest.approx(-0.5)
+
+
+def recorded_runs(**of_labels) -> grids.Grid:
+    """Seeds 100 and 101 of one modality by words, weak before, and one that was strong."""
+    before, rows = [0.0, 0.0], []
+    for modality, p in (("tissue slide", 0.001), ("chest film", 0.2)):
+        for arm, seed, after in (("sft", 100, [1.0, 0.0]), ("sft", 101, [1.0, 1.0]),
+                                 ("shuffled", 100, [0.0, 0.0]), ("shuffled", 101, [0.0, 0.0])):
+            rows.append({
+                "run": len(rows), "base": 11, "modality": modality, "arm": arm, "seed": seed,
+                "labels": 64, "completions": 0, "first": "", "mixed": 0.0, "base_p": p,
+                "base_test_p": before, "test_p": after, **of_labels,
+            })  # fmt: skip
+    return grids.Grid("drawn", {"runs": pd.DataFrame(rows)})
+
+
+def test_h4_of_recorded_trainings_is_over_weak_modalities(monkeypatch):
+    monkeypatch.setattr(labels, "trainings", lambda *_: pd.DataFrame({"run": range(8)}))
+    monkeypatch.setattr(labels, "change", lambda *_: None)
+    found = labels.recorded(recorded_runs())
+    # Half of the items at one seed, all at the other, from none: 3/4 of Pass@16; the floor is the
+    # same before and after, and 1 - (1 - 1/1152)^16 of the room lies below it.
+    room = (1 - 1 / 1152) ** 16
+    assert found["h4"].value == pytest.approx(0.75 / room)
+    assert found["h4_words"].value == pytest.approx(0.75 / room)
+    assert found["h4_shuffled"].value == 0 and found["h4_sight"] is None
+    other = labels.recorded(recorded_runs(mixed=0.2))
+    assert other["h4"] is None and labels.recorded(grids.Grid("drawn"))["h4"] is None
