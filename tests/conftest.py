@@ -54,14 +54,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", type=Path, help="file of the counts of all tests marked fault")
 
 
-# What trains, starts processes or browsers, or builds books: `make quick` leaves it out.
+# What trains, samples a model, starts processes or browsers, or builds books: `make quick` leaves
+# it out. Single tests say so with @pytest.mark.slow.
 SLOW_ROOMS = {"book", "labs", "models", "studies", "train"}
 SLOW_FILES = {
     "test_again.py", "test_alone.py", "test_disk.py", "test_e2e.py", "test_fuzz.py",
     "test_injection.py", "test_log_page.py", "test_make.py", "test_network.py",
     "test_real_model.py",
     "test_score_properties.py", "test_settings.py", "test_doses.py", "test_layers.py",
-    "test_sampling.py", "test_cli_measure.py",
+    "test_sampling.py", "test_cli_measure.py", "test_decode.py", "test_vision.py",
+    "test_exact.py", "test_exact_support.py", "test_evaluate.py", "test_rivals_of_reports.py",
+    "test_layouts.py", "test_odd_sizes.py",
 }  # fmt: skip
 
 

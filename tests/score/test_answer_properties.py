@@ -200,6 +200,7 @@ def test_steps_grow_with_the_length_and_no_faster(piece):
         assert long < 4.5 * short + 3_000, (piece, item, short, long)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_100_kb_come_to_an_end(piece):
     for item in ITEMS:
