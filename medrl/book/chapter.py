@@ -12,7 +12,17 @@ from typing import Any
 
 import pandas as pd
 
-from medrl.book import citing, listed, origin, reading, samples, scale, scoreboard, status
+from medrl.book import (
+    citing,
+    listed,
+    literature,
+    origin,
+    reading,
+    samples,
+    scale,
+    scoreboard,
+    status,
+)
 from medrl.studies import manifest, parameters
 from medrl_core.errors import UserError
 from medrl_core.report import myst, results, tables
@@ -40,8 +50,8 @@ class Chapter:
     def functions(self) -> dict[str, Any]:
         """Return what a chapter's template can name."""
         names = ["number", "table", "figure", "published", "published_table", "scoreboard"]
-        names += ["scoreboard_figure", "found", "judged", "params_table", "status", "real_data"]
-        names += ["rollout_files", "cite"]
+        names += ["scoreboard_figure", "judged", "params_table", "status", "real_data"]
+        names += ["rollout_files", "cite", "literature"]
         plain = {"study": self.study, "badge": origin.badge}
         plain["notebooks"] = list(parameters.NOTEBOOKS)
         made = scale.functions(self._data) | reading.functions(self._data)
@@ -83,6 +93,15 @@ class Chapter:
             if one and one["value"] is not None:
                 said = f"{myst.number(one)}{alone}"
         return f"{said} {self._label(notebook, study)}"
+
+    def entry(self, notebook: str, name: str, study: str = "") -> dict[str, Any] | None:
+        """Return a number as `number` chooses it; None where the run is not there or has none."""
+        folder = self.folder(notebook, study or self.study)
+        numbers = results.read(folder)["numbers"] if folder.is_dir() else {}
+        for one in (name, f"{name}_live"):
+            if one in numbers and numbers[one]["value"] is not None:
+                return numbers[one]
+        return None
 
     def table(
         self,
@@ -142,6 +161,10 @@ class Chapter:
         if name not in entry["values"]:
             raise UserError(f"data/published.yaml: {group} has no value {name!r}")
         return f"{myst.published(entry, name)} {{cite}}`{entry['source']}`"
+
+    def literature(self) -> str:
+        """Return a block a question: what others found, ours beside it, and whether they agree."""
+        return literature.blocks(self._data / "literature.yaml", self)
 
     def published_table(self, group: str) -> str:
         """Return all published numbers of a group with their source and its caution."""
@@ -221,8 +244,11 @@ class Chapter:
                  "|:--|:------|:--------|----:|:--------|"]  # fmt: skip
         for claim in self._claims:
             link = f"[{claim.id}](#claim-{claim.id.lower()})"
-            (row,) = (row for row in self._rows(claim) if row.study == self.study)
+            rows = sorted(self._rows(claim), key=lambda row: row.study != self.study)
+            row = next((row for row in rows if row.entry), rows[0])
             here = myst.number(row.entry) if row.entry else "not measured"
+            if row.study != self.study:
+                here += f" {self._label(claim.run, row.study)}"
             lines.append(
                 f"| {link} | {myst.escape(claim.claim.strip())} | {here} | "
                 f"{self._detectable(row) or 'not known'} | {myst.verdict(row.verdict)} |"
