@@ -15,7 +15,7 @@ import nbformat
 import pandas as pd
 import yaml
 
-from medrl.book import catalogue, citing, law_player, origin, samples, scale, scoreboard
+from medrl.book import api, catalogue, citing, law_player, origin, samples, scale, scoreboard
 from medrl.book.chapter import Chapter
 from medrl.labs import editions
 from medrl.studies import clone, manifest, parameters, plan
@@ -144,6 +144,9 @@ def _add_notebook(chapter: Chapter, notebook: str, target: Path) -> None:
     label = f"Executed notebook of the study {origin.badge(chapter.study)}"
     executed.cells.insert(1, nbformat.v4.new_markdown_cell(label, id="study"))
     executed.cells.append(nbformat.v4.new_markdown_cell(provenance, id="origin"))
+    for place, cell in reversed(list(enumerate(executed.cells))):
+        if cell.cell_type == "code" and (said := api.links(cell.source)):
+            executed.cells.insert(place + 1, nbformat.v4.new_markdown_cell(said, id=f"api-{place}"))
     nbformat.write(executed, target / f"{notebook}.ipynb")
 
 

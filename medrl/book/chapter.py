@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from medrl.book import (
+    api,
     citing,
     listed,
     literature,
@@ -54,7 +55,7 @@ class Chapter:
         names += ["rollout_files", "cite", "literature"]
         plain = {"study": self.study, "badge": origin.badge}
         plain["notebooks"] = list(parameters.NOTEBOOKS)
-        made = scale.functions(self._data) | reading.functions(self._data)
+        made = scale.functions(self._data) | reading.functions(self._data) | api.functions()
         return plain | made | {
             name: getattr(self, name) for name in [*names, "about", "has", "claims_in_words"]
         }

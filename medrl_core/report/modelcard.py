@@ -1,6 +1,7 @@
 """The card of a trained model or adapter: what it was made from, how, on what, and how it scored.
 
-Notebooks write it beside the weights;
+Experiments write it beside the weights, by huggingface_hub's own class, with the numbers where the
+hub's evaluation widgets read them. Run its test: `pytest tests/report/test_modelcard.py`.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from medrl_core.report import myst, tables
 from medrl_core.score.statistics import score
@@ -73,6 +75,7 @@ def write(
         parameters: what the training was told.
         rollouts: its answers to held-out items; None: not measured.
     """
+    found = _scores(rollouts)
     shared = {
         "title": myst.escape(Path(folder).name),
         "base": myst.code(base),
@@ -80,7 +83,7 @@ def write(
         "study": myst.code(study),
         "data": ", ".join(map(myst.code, datasets)) + ": the training split alone.",
         "parameters": myst.fenced(json.dumps(dict(parameters), indent=1, default=str), "json"),
-        "scores": _scores(rollouts),
+        "scores": _said(found),
     }
     adapter = Path(folder) / "adapter"
     for place in (Path(folder), adapter):
@@ -94,6 +97,8 @@ def write(
             pipeline_tag="image-text-to-text",
             datasets=datasets,
             tags=["medrl", notebook, study, *(["lora"] if adapter.is_dir() else [])],
+            model_name=Path(folder).name,
+            eval_results=[_result(row) for row in found.to_dict("records")] or None,
         )
         what = "A LoRA adapter" if alone else "A fine-tuned copy"
         card = ModelCard.from_template(
@@ -102,14 +107,29 @@ def write(
         card.save(place / "README.md")
 
 
-def _scores(rollouts: pd.DataFrame | None) -> str:
-    """Acc@1 and the largest Pass@K of each data set, with intervals."""
+def _scores(rollouts: pd.DataFrame | None) -> pd.DataFrame:
+    """Acc@1 and the largest Pass@K of each data set, with intervals; no row if not measured."""
+    columns = ["data set", "metric", "value", "low", "high"]
     if rollouts is None or rollouts.empty:
-        return "Not measured."
+        return pd.DataFrame(columns=columns)
     k = int(rollouts.groupby("item_id").sample_index.max().min()) + 1
     found = score(rollouts, ks=[k])
     found = found[(found.scope == "dataset") & found.metric.isin(["acc@1", "pass@k"])]
     named = found.metric.replace("pass@k", f"pass@{k}")
-    table = pd.DataFrame({"data set": found.name, "metric": named})
-    table = table.assign(value=found.value, low=found.low, high=found.high)
-    return tables.markdown(table) + "\n\nHeld-out items, 95% intervals clustered by image."
+    return found.assign(metric=named).rename(columns={"name": "data set"})[columns]
+
+
+def _said(found: pd.DataFrame) -> str:
+    if found.empty:
+        return "Not measured."
+    return tables.markdown(found) + "\n\nHeld-out items, 95% intervals clustered by image."
+
+
+def _result(row: Mapping[Any, Any]) -> EvalResult:
+    """A score as the hub's widgets take it: Acc@1 is their accuracy."""
+    return EvalResult(
+        task_type="visual-question-answering", dataset_type=row["data set"],
+        dataset_name=row["data set"], metric_name=row["metric"],
+        metric_type="accuracy" if row["metric"] == "acc@1" else row["metric"],
+        metric_value=round(float(row["value"]), 4),
+    )  # fmt: skip

@@ -41,6 +41,10 @@ def test_a_card_holds_what_was_done_and_what_came_of_it(base, tmp_path):
     assert "Not for medical use" in card.text
     assert '"learning_rate_rl": 5e-05' in card.text
     assert "acc@1" in card.text and "pass@2" in card.text and "Not measured" not in card.text
+    acc, passed = card.data.eval_results
+    assert (acc.metric_type, passed.metric_type) == ("accuracy", "pass@2")
+    assert acc.metric_value == round(rollouts[rollouts.sample_index == -1].correct.mean(), 4)
+    assert acc.dataset_name == rollouts.dataset.iloc[0] and card.data.model_name == "model"
     AutoModelForImageTextToText.from_pretrained(base)
 
 
