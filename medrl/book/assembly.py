@@ -145,7 +145,7 @@ def _add_notebook(chapter: Chapter, notebook: str, target: Path) -> None:
     executed.cells.insert(1, nbformat.v4.new_markdown_cell(label, id="study"))
     executed.cells.append(nbformat.v4.new_markdown_cell(provenance, id="origin"))
     for place, cell in reversed(list(enumerate(executed.cells))):
-        if cell.cell_type == "code" and (said := api.links(cell.source)):
+        if cell.cell_type == "code" and (said := api.links("".join(cell.source))):
             executed.cells.insert(place + 1, nbformat.v4.new_markdown_cell(said, id=f"api-{place}"))
     nbformat.write(executed, target / f"{notebook}.ipynb")
 

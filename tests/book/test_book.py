@@ -31,14 +31,15 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone without runs: the real chapters, claims and configuration."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "book").symlink_to(ROOT / "book")
-    for name in ("_config.yml", "CITATION.cff"):
+    for name in ("_config.yml", "CITATION.cff", "medrl_core"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "notebooks/studies").mkdir(parents=True)
     paper = "notebooks/studies/paper.yaml"  # whose recipe the page on cost estimates
-    (tmp_path / paper).symlink_to(ROOT / paper)
+    for name in (paper, *(f"notebooks/{one}.ipynb" for one in EVERY)):
+        (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "data").mkdir()
     for name in (
-        "claims.yaml", *MEASURED, "published.yaml", "recorded.yaml", "drawn-base", "twin-base",
+        "claims.yaml", "literature.yaml", *MEASURED, "published.yaml", "recorded.yaml", "drawn-base", "twin-base",
     ):
         (tmp_path / "data" / name).symlink_to(ROOT / "data" / name)
     return tmp_path
