@@ -70,7 +70,8 @@ def find_browser() -> str:
 
 def _jupyter_book(stage: Path, options: list[str], lock: int) -> None:
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", stage.as_posix()]
-    command += ["--path-output", ".", "-n", "-W", "--keep-going", *options]
+    command += ["--path-output", ".", "-n", "-W", "-q", "--keep-going", *options]
+    print("the pages are being built", file=sys.stderr, flush=True)
     unfinished = stage.with_name(".unfinished")
     if unfinished.exists():  # Sphinx would take a file that a kill cut off for whole
         for name in ("html", "singlehtml", ".doctrees"):

@@ -33,7 +33,8 @@ KERNEL_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     # Progress comes as lines on stderr: no bars, and no word of the widgets that would draw them.
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "PYTHONWARNINGS": "ignore:IProgress not found",
+    # Of transformers, about a name that TRL still asks for.
+    "PYTHONWARNINGS": "ignore:IProgress not found,ignore:`is_gradient_checkpointing`",
 }
 BOOK_SOURCES = plan.BOOK.parents[1] / "sources.json"
 
@@ -153,7 +154,9 @@ def snakemake(
     command += [f"edition={edition}", *([f"grid={grid[0]}"] if grid else [])]
     command += ["--cores", "all", "--rerun-triggers", "mtime"]
     # What is there is whole, also after a kill.
-    command += ["--ignore-incomplete", "--nolock", "--keep-going", "--quiet", "host", "reason"]
+    command += ["--ignore-incomplete", "--nolock", "--keep-going", "--quiet"]
+    # Runs say themselves what they do; who passes options on wants to read Snakemake's own lines.
+    command += ["host", "reason"] if options else ["all"]
     with on_disk(plan.RUNS), locked(plan.RUNS / ".snakemake.lock", "a study") as held:
         mend_all(plan.RUNS / study.name, provenance.NAME)
         mark_made(study, plan.planned(study) | (grid[1] if grid else {}))
@@ -211,15 +214,25 @@ def execute(study: plan.Study, notebook: str, values: parameters.Common, folder:
         partial = partial_of(folder)
         partial.mkdir(parents=True)
         try:
-            _fill(study, notebook, values, partial)
+            seconds = _fill(study, notebook, values, partial)
             replace(folder, partial)
+            _tell_finished(study, folder.name, seconds)
             shutil.rmtree(failed_folder(folder), ignore_errors=True)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _fill(study: plan.Study, notebook: str, values: parameters.Common, partial: Path) -> None:
-    """Execute the notebook into the partial folder and write the manifest."""
+def _tell_finished(study: plan.Study, name: str, seconds: float) -> None:
+    """Print what a run took and, of a study, how many of its runs are there and valid."""
+    names, place = plan.planned(study), ""
+    if name in names:
+        there = sum(one == name or Path(made(study, one)).is_file() for one in names)
+        place = f"; {there} of {len(names)} runs of the study {study.name} are there"
+    print(f"{name}: finished in {seconds:.0f} s{place}", file=sys.stderr, flush=True)
+
+
+def _fill(study: plan.Study, notebook: str, values: parameters.Common, partial: Path) -> float:
+    """Execute the notebook into the partial folder and write the manifest; return its seconds."""
     for name, value in KERNEL_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     started, clock = datetime.now(UTC), time.monotonic()
@@ -249,6 +262,7 @@ def _fill(study: plan.Study, notebook: str, values: parameters.Common, partial: 
         cpu_seconds=_cpu_seconds_of_kernel(),
     )
     provenance.write(manifest, partial)
+    return manifest.wall_seconds
 
 
 def _papermill(notebook: str, values: dict[str, Any], partial: Path, command: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -89,6 +90,7 @@ class Results:
     def __init__(self, out: str | os.PathLike, *, notebook: str, study: str):
         self.folder = Path(out)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._headline = ""
         self._content: dict[str, Any] = {
             "schema": SCHEMA,
             "notebook": notebook,
@@ -147,6 +149,7 @@ class Results:
 
         figures.save(fig, self.folder / "figures", name, table, alt=alt)
         self._content["figures"][name] = {"alt": alt.strip()}
+        self._headline = self._headline or " ".join(fig.get_suptitle().split())
         return fig
 
     def data_hash(self, name: str, md5: str, origin: str) -> None:
@@ -158,10 +161,12 @@ class Results:
         self._content["models"][name] = sha256
 
     def save(self) -> Path:
-        """Write results.json, the same bytes for the same results."""
+        """Write results.json, equal bytes for equal results; say what its first figure found."""
         path = self.folder / "results.json"
         content = json.dumps(self._content, indent=1, sort_keys=True, allow_nan=False)
         write_text(path, content + "\n")
+        if self._headline:
+            print(f"{self._content['notebook']}: {self._headline}", file=sys.stderr, flush=True)
         return path
 
 

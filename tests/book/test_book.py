@@ -39,7 +39,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "data").mkdir()
     for name in (
-        "claims.yaml", "literature.yaml", *MEASURED, "published.yaml", "recorded.yaml", "drawn-base", "twin-base",
+        "claims.yaml", "literature.yaml", *MEASURED, "published.yaml", "recorded.yaml",
+        "drawn-base", "twin-base",
     ):
         (tmp_path / "data" / name).symlink_to(ROOT / "data" / name)
     return tmp_path

@@ -111,3 +111,15 @@ def test_what_cannot_be_read_is_told_in_one_line(tmp_path, text, message):
     with pytest.raises(UserError, match=message) as error:
         results.read(tmp_path)
     assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
+
+
+def test_saving_says_what_the_first_figure_found(tmp_path, capsys):
+    res = new(tmp_path)
+    for name in ("first", "second"):
+        said = f"the {name} finding, which is a longer sentence than fits a line"
+        fig = figures.titled(figures.BookFigure(), said)
+        res.figure(fig, name, pd.DataFrame({"x": [0]}), alt="A line.")
+    res.save()
+    assert capsys.readouterr().err == (
+        "02_support: the first finding, which is a longer sentence than fits a line\n"
+    )

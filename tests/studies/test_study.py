@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -286,6 +287,13 @@ def test_a_run_whose_upstream_is_missing_is_refused(toy):
         execute("06_boundary")
 
 
+def _finished(said: str) -> list[str]:
+    """Return the runs that said that they finished; the last says that all are there."""
+    names = re.findall(r"^(\w+): finished in \d+ s; (\d) of 2 runs of the study toy", said, re.M)
+    assert not names or names[-1][1] == "2"
+    return [name for name, _ in names]
+
+
 def test_just_what_is_stale_runs_again(toy):
     first, second = Path("runs/toy/02_support"), Path("runs/toy/06_boundary")
 
@@ -298,6 +306,9 @@ def test_just_what_is_stale_runs_again(toy):
         before = {f: _made(f) for f in (first, second)}
         change()
         done = make_study()
+        assert "Job stats" not in done.stderr and "Building DAG" not in done.stderr
+        for name in _finished(done.stderr):
+            assert done.stderr.count(f"{name}: finished in ") == 1
         assert done.returncode == 0, done.stderr
         return {folder.name for folder in before if _made(folder) != before[folder]}
 
