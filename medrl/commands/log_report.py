@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,9 +16,12 @@ from medrl_core.score.curves import k_to_reach
 from medrl_core.score.law import LEARNT, load_law
 from medrl_core.score.law import PATH as LAW
 from medrl_core.score.logs import recognise
+from medrl_core.score.logs.golds import LETTERS
 from medrl_core.score.logs.grading import Graded, grade, per_item_counts
 from medrl_core.score.logs.log import NO_STEP
 from medrl_core.score.logs.pairing import with_greedy
+from medrl_core.score.open_answers import open_table
+from medrl_core.score.ordinal import ordinal_table
 from medrl_core.score.series import over_steps
 from medrl_core.score.statistics import GREEDY, all_ks, per_item, score
 from medrl_core.score.thresholds import DELTA_GAP, SUPPORT_K, TAU_SUPPORT
@@ -66,16 +70,19 @@ def report(
     budget: hits.Budget | None = None,
     tau_support: float = TAU_SUPPORT,
     delta_gap: float = DELTA_GAP,
+    grades: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, Any]:
     """Make all statistics of a log, and the sentences about it.
 
     Arguments: `graded`; `greedy` a log with the greedy answers; `step` of a series (None: its
     last); `k` of the decision (None: SUPPORT_K, or the largest K below it that all items have);
-    `budget` of the expected hits; thresholds of the decision; `seed` of the intervals.
+    `budget` of the expected hits; thresholds of the decision; `grades` of an ordered scale, from
+    least to most; `seed` of the intervals.
     Returns: a dict that JSON can hold: format, source, dataset, model, counts, lacks, withheld,
-    notes, verdicts, headline, scores, shares, solved, decisions, hits, series, items.
-    Raises: UserError where a step or K is not there, or as `with_greedy`.
+    notes, verdicts, headline, scores, open_answers, ordinal, shares, solved, decisions, hits,
+    series, items.
+    Raises: UserError where a step or K is not there, or as `with_greedy` and `ordinal_table`.
     """
     log, notes = graded.log, [*graded.log.notes, *graded.notes]
     rows = graded.rollouts
@@ -115,6 +122,8 @@ def report(
         "verdicts": _verdicts(graded),
         "headline": _headline(scores, items, ks),
         "scores": _plain(scores),
+        "open_answers": _plain(open_answers(rows, log.items, seed)),
+        "ordinal": _plain(_ordinal(rows, log.items, grades, seed)),
         "shares": _shares(items),
         "solved": _solved(items),
         "decisions": _decisions(
@@ -126,6 +135,54 @@ def report(
         "items": _plain(per_item_counts(graded)),
     }
     return found
+
+
+def open_answers(rows: pd.DataFrame, items: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Score free answers by exact match, token recall and token F1; no row where there are none.
+
+    Arguments: `rows` of rollouts; `items` with item_id and gold, a tuple of accepted answers.
+    Returns: as `open_table`, with the column answers: "greedy" where the log has those, else
+    "sampled", of which each item counts with its mean.
+    """
+    free = rows[rows.answer_format.eq("open") & rows.text.map(lambda text: isinstance(text, str))]
+    free, answers = _one_kind(free)
+    golds = cast("dict[str, tuple[str, ...]]", items.set_index("item_id").gold.to_dict())
+    known = [one for one, gold in golds.items() if gold]
+    free = free[free.item_id.isin(known)]
+    if free.empty:
+        return pd.DataFrame()
+    table = open_table(free, [golds[one] for one in free.item_id], seed=seed)
+    return table.assign(answers=answers)
+
+
+def _one_kind(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    greedy = rows[rows.sample_index == GREEDY]
+    return (greedy, "greedy") if len(greedy) else (rows, "sampled")
+
+
+def _ordinal(
+    rows: pd.DataFrame, items: pd.DataFrame, grades: Sequence[str], seed: int
+) -> pd.DataFrame:
+    """Score answers on an ordered scale; no row where none was named."""
+    if not grades:
+        return pd.DataFrame()
+    rows, answers = _one_kind(rows)
+    asked = items.set_index("item_id")
+
+    def text(item_id: str, answer: Any) -> str | None:
+        options = asked.options[item_id]
+        if not isinstance(answer, str):
+            return None
+        return str(options[LETTERS.index(answer)]) if options else answer
+
+    gold = [
+        text(one, asked.gold[one][0]) if asked.gold[one] else None for one in rows.item_id
+    ]
+    if None in gold:
+        raise UserError("--grades needs the gold answer of each item: give --gold FILE")
+    said = [text(*pair) for pair in zip(rows.item_id, rows.parsed, strict=True)]
+    found = ordinal_table(cast("list[str]", gold), said, grades, rows.image_id, seed=seed)
+    return found.assign(answers=answers)
 
 
 def _step(steps: list[int], wanted: int | None, source: str) -> int:

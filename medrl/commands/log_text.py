@@ -44,6 +44,7 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         yield _series(report["series"])
     yield ""
     yield _scores(report)
+    yield from more_scores(report)
     yield from _answers(report)
     yield from decision_lines(report)
 
@@ -138,6 +139,31 @@ def score_table(report: dict[str, Any]) -> dict[str, dict[str, str]]:
 def _scores(report: dict[str, Any]) -> str:
     cells = score_table(report)
     return pd.DataFrame.from_dict(cells, orient="index").fillna(tables.MISSING).T.to_string()
+
+
+def more_scores(report: dict[str, Any]) -> Iterator[str]:
+    """What free answers and grades score beside Acc@1; a block each, none where there are none."""
+    yield from open_lines(report["open_answers"])
+    if rows := report["ordinal"]:
+        unread = rows[0]["n_no_answer"]
+        yield f"Grades, {rows[0]['answers']} ({rows[0]['n']} read, {unread} without a grade):"
+        for row in rows:
+            yield f"  {row['metric']}: {_interval(row, 'number')}"
+
+
+def open_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """What free answers score by each measure, as `log_report.open_answers` gives it."""
+    if rows:
+        items, images = rows[0]["n_items"], rows[0]["n_images"]
+        yield f"Free answers, {rows[0]['answers']} ({items} items on {images} images):"
+        for row in rows:
+            by = f" ({row['definition']})" if row["metric"] != "exact match" else ""
+            yield f"  {row['metric']}{by}: {_interval(row)}"
+
+
+def _interval(row: dict[str, Any], unit: tables.Unit = "percent") -> str:
+    value, low, high = (_nan(row[name]) for name in ("value", "low", "high"))
+    return tables.interval(value, low, high, unit)
 
 
 def _answers(report: dict[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ from medrl_core.files import write_text
 from medrl_core.score.hits import Budget
 from medrl_core.score.logs import own
 from medrl_core.score.logs.grading import Graded
+from medrl_core.score.matching import as_texts
 from medrl_core.score.statistics import per_item
 from medrl_core.score.thresholds import SUPPORT_K
 
@@ -32,30 +33,34 @@ def score(
     per_item: Path | None,
     html: Path | None,
     json_file: Path | None,
+    grades: str | None = None,
     **how: Any,
 ) -> None:
     """Print the statistics of each log and write the files that were asked for.
 
     Arguments: as the options of `medrl score`; `how` format, trust, scorer and gold.
     """
+    order = [one.strip() for one in grades.split(",")] if grades else []
     beside = log_report.greedy_of(greedy, **how) if greedy else None
     outputs = [path for path in (per_item, json_file, html) if path is not None]
     # Folders of our own rollouts have a summary of their own, and are logs only for files.
-    read = [place for place in places if outputs or not _ours(place, how)]
+    read = [place for place in places if outputs or order or not _ours(place, how)]
     graded = [(place, one) for place in read for one in log_report.read_and_grade(place, **how)]
     if beside is not None and len(graded) > 1:
         raise UserError(f"--greedy goes with one log, and there are {len(graded)}: name one")
-    logs = [(one, log_report.report(one, greedy=beside, step=step)) for _, one in graded]
+    logs = [(one, log_report.report(one, greedy=beside, step=step, grades=order))
+            for _, one in graded]  # fmt: skip
     blocks = [
         "\n".join(log_text.lines(found))
         for (place, _), (_, found) in zip(graded, logs, strict=True)
-        if not _ours(place, how)
+        if order or not _ours(place, how)
     ]
     for place in places:
         if _ours(place, how):
             from medrl.commands.scores import score_folder, summary
 
-            blocks.append(f"{summary(score_folder(place))}\n{place / 'scores.csv'}")
+            lines = [summary(score_folder(place)), *_own_open(place), str(place / "scores.csv")]
+            blocks.append("\n".join(lines))
     if per_item is not None:
         _write(per_item, _item_table([graded for graded, _ in logs], step))
     if json_file is not None:
@@ -67,6 +72,16 @@ def score(
         _write(html, page(logs))
     print("\n\n".join(blocks))
     print(*outputs, sep="\n", end="\n" if outputs else "")
+
+
+def _own_open(folder: Path) -> Iterator[str]:
+    """What free answers of our own rollouts score beside exact match."""
+    for kind, rows in own.kinds(folder):
+        if kind["answer_format"] == "open":
+            golds = rows.drop_duplicates("item_id")[["item_id", "gold"]]
+            items = golds.assign(gold=golds.gold.map(as_texts))
+            table = log_report.open_answers(rows, items)
+            yield from log_text.open_lines(cast(Any, table.to_dict("records")))
 
 
 def _ours(place: Path, how: dict[str, Any]) -> bool:

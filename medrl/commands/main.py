@@ -205,6 +205,9 @@ def score(
     per_item: Annotated[
         Path | None, typer.Option("--per-item", help="write item_id, n, correct as CSV")
     ] = None,
+    grades: Annotated[
+        str | None, typer.Option(help="an ordered scale from least to most, as 0,1,2,3,4")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="write a report in one file")] = None,
     json: Json = None,
 ) -> None:
@@ -212,7 +215,8 @@ def score(
     from medrl.commands import logs
 
     how = {"format": format, "trust": trust, "scorer": scorer, "gold": gold}
-    logs.score(log, greedy=greedy, step=step, per_item=per_item, html=html, json_file=json, **how)
+    files: dict[str, Any] = {"per_item": per_item, "html": html, "json_file": json}
+    logs.score(log, greedy=greedy, step=step, grades=grades, **files, **how)
 
 
 @app.command()
