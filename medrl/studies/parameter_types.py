@@ -15,6 +15,7 @@ Benchmark = Literal["PMC-VQA", "MMMU-medical", "MedXpertQA-MM", "PathVQA", "SLAK
 # One of these, or a name of your own that `sources` has.
 BenchmarkName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 Arm = Literal["rl", "care", "coin", "format", "wrong", "rate0"]
+Paid = Literal["accuracy", "token_f1"]
 Objective = Literal["grpo", "dr_grpo", "dapo", "gspo", "rloo", "care", "passk"]
 
 

@@ -26,6 +26,7 @@ from medrl.studies.parameter_types import (
     Model,
     Nucleus,
     Objective,
+    Paid,
     RunName,
     Samples,
     Seeds,
@@ -102,6 +103,7 @@ class RLParams(Trained):
         ["drawn:brain MRI"], description="groups on which the arms but rl run"
     )
     objective: Objective = Field("grpo", description="objective of RL")
+    reward: Paid = Field("accuracy", description="what the arm rl is paid for")
     completions: PositiveInt = Field(4096, description="completions that a run samples")
     learning_rate: LearningRate = Field(3e-4, description="learning rate, constant")
     beta: float = Field(0.01, ge=0, le=10, description="weight of the KL to the start")

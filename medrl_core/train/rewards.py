@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from medrl_core.errors import UserError
+from medrl_core.score.matching import as_texts
+from medrl_core.score.open_answers import best_scores, said
 from medrl_core.score.parsing import format_ok, is_correct, normalise, parse
 
 Reward = Callable[..., list[float]]
@@ -57,6 +59,22 @@ def format_reward(completions, **_) -> list[float]:
         completions: N texts, or N lists of chat turns.
     """
     return [float(format_ok(_text(completion))) for completion in completions]
+
+
+def token_f1_reward(completions, gold, **_) -> list[float]:
+    """Share of words that a free answer and the gold one have in common, from 0 to 1.
+
+    For questions whose answer can be said in several ways; it pays for talking round the answer,
+    which accuracy does not. F1 as LLaVA-Med counts it (`score.open_answers`).
+
+    Arguments:
+        completions: N texts, or N lists of chat turns.
+        gold: N gold answers.
+    """
+    return [
+        best_scores(said(_text(completion)), as_texts(right)).f1
+        for completion, right in zip(completions, gold, strict=True)
+    ]
 
 
 def reading_of(text: str) -> str | None:
@@ -105,6 +123,7 @@ class Coin:
 REWARDS: dict[str, Reward] = {
     "accuracy": accuracy_reward,
     "format": format_reward,
+    "token_f1": token_f1_reward,
     "reading": reading_reward,
 }
 

@@ -116,6 +116,8 @@ class RL:
                 f"{self.completions} completions in steps of {self.per_step} and groups of "
                 f"{self.group}: each must be a multiple of the next"
             )
+        if self.objective == "passk" and self.rewards[0] == "token_f1":
+            raise UserError("the objective passk counts right answers: its reward is accuracy")
         if self.objective == "passk" and not 1 <= self.reward_k < self.group:
             raise UserError(
                 f"reward_k {self.reward_k} must be 1 to {self.group - 1}: a draw of the whole "

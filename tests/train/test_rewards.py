@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 import tiny
 from medrl_core.data.prompts import target_text, to_dataset
+from medrl_core.errors import UserError
 from medrl_core.score.evaluate import parse_item
 from medrl_core.score.parsing import is_correct
-from medrl_core.train.rewards import accuracy_reward, format_reward
+from medrl_core.train.rewards import accuracy_reward, format_reward, token_f1_reward
+from medrl_core.train.rl import RL
 
 ITEMS = [
     *tiny.items("open", 4),
@@ -75,3 +77,14 @@ def test_chat_turns_are_read_like_texts():
 )
 def test_anything_but_both_tags_is_no_format(text):
     assert format_reward([text]) == [0.0]
+
+
+def test_a_free_answer_can_be_paid_for_its_share_of_words():
+    texts = ["<think>x</think><answer>liver cyst</answer>", "a large liver cyst", "spleen"]
+    paid = token_f1_reward(texts, gold=["liver cyst"] * 3, trainer_state=None)
+    assert paid == pytest.approx([1, 0.8, 0])  # two of three words, all of the gold answer's
+
+
+def test_pass_at_k_counts_right_answers_alone():
+    with pytest.raises(UserError, match="its reward is accuracy"):
+        RL(completions=64, objective="passk", rewards=("token_f1",))
