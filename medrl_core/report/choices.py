@@ -146,7 +146,7 @@ def recorded_facts(grid: Grid) -> dict[tuple, Facts]:
     read = first.groupby(["base", "modality"])["thought"].mean().to_dict()
     found = {}
     untrained = runs[runs["arm"] == "base"].drop_duplicates(["base", "modality"])
-    for one in cast(Any, untrained.itertuples()):
+    for one in cast(Any, untrained.sort_values("base", kind="stable").itertuples()):
         p = np.asarray(one.base_test_p, float)
         ceiling = read.get((one.base, one.modality), float(one.thought))
         passed = float(np.mean(1 - (1 - p) ** 16))
@@ -155,8 +155,11 @@ def recorded_facts(grid: Grid) -> dict[tuple, Facts]:
 
 
 def cells_of(table: pd.DataFrame, labels: Sequence[int]) -> list[tuple]:
-    """Give the cells (base, group) in which every action was trained at each number of labels."""
-    there = table.groupby(["base", "group"], sort=False)
+    """Give the cells (base, group) in which every action was trained at each number of labels.
+
+    By base, then in the order of the table: so facts of a group meet its own cells.
+    """
+    there = table.sort_values("base", kind="stable").groupby(["base", "group"], sort=False)
     wanted = {("base", 0), ("rl", 0)} | {(arm, n) for arm in ("sft", "sft_rl") for n in labels}
     return [
         cell for cell, part in there

@@ -107,3 +107,18 @@ def test_figures_are_drawn():
         assert fig.file_bytes("svg").startswith(b"<?xml")
     assert choices.regret_title(regrets).startswith("Regret of the rule: ")
     assert "base 0%" in choices.bars_title(levels, 16)
+
+
+def test_facts_of_two_bases_meet_their_own_cells_in_any_order_of_the_records():
+    second = table().assign(base=12)
+    found = choices.outcomes(pd.concat([second, table()]), [16])
+    runs = pd.DataFrame(
+        [{"base": base, "modality": name, "arm": "base", "base_test_p": [p], "acc": 0.0,
+          "thought": 1.0}
+         for base in (12, 11) for name, p in (("chest film", base / 100), ("PET scan", 1e-6))]
+    )  # fmt: skip
+    looks = pd.DataFrame(columns=["n", "labels", "base", "modality", "thought"])
+    facts = choices.recorded_facts(choices.Grid("drawn", {"runs": runs, "looks": looks}))
+    met = choices.in_order(found, facts)
+    assert found.groups == ("chest film", "PET scan") * 2
+    assert [float(one.p[0]) for one in met] == [0.11, 1e-6, 0.12, 1e-6]
