@@ -8,9 +8,9 @@ What is left out: activations of the vision tower and buffers of the libraries. 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from medrl_core.errors import UserError
 from medrl_core.models import whole
@@ -21,47 +21,35 @@ GB = 1e9
 PEAK_FLOPS = 989e12
 REACHED = 0.4
 SAMPLED_PER_SECOND = 2500
+SEVEN_BILLION = 8_292_166_656  # weights of Qwen2.5-VL-7B, of which that many tokens are sampled
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What of an architecture decides its size: the language model's numbers and the tower's total.
+    """What of an architecture decides what its training needs.
 
     Arguments:
-        hidden: width.
-        layers: depth.
+        weights: all of them, the vision tower's among them.
+        hidden: width of the language model.
+        layers: its depth.
         heads: query heads.
         kv_heads: key and value heads.
         inner: width of the feed-forward part.
-        vocabulary: tokens.
-        tied: whether input and output share one table.
-        tower: weights of the vision tower and its merger.
         patch: side in pixels of what becomes one image token.
     """
 
+    weights: int
     hidden: int
     layers: int
     heads: int
     kv_heads: int
     inner: int
-    vocabulary: int
-    tied: bool
-    tower: int
     patch: int = 28
 
     @property
     def head(self) -> int:
         """Width of one head."""
         return self.hidden // self.heads
-
-    @property
-    def weights(self) -> int:
-        """Number of weights: attention with biases on q, k and v, gated feed-forward, norms."""
-        kv = self.kv_heads * self.head
-        attention = 2 * self.hidden * self.hidden + 2 * self.hidden * kv + self.hidden + 2 * kv
-        layer = attention + 3 * self.hidden * self.inner + 2 * self.hidden
-        tables = self.vocabulary * self.hidden * (1 if self.tied else 2)
-        return self.tower + self.layers * layer + tables + self.hidden
 
     @property
     def adapter(self) -> int:
@@ -72,78 +60,77 @@ class Shape:
 
 
 def _qwen(
-    hidden: int, layers: int, heads: int, kv_heads: int, inner: int, vocabulary: int, tied: bool,
-    tower_inner: int = 3420,
-) -> Shape:  # fmt: skip
-    """Return the shape of a Qwen2.5-VL.
+    hidden: int, layers: int, heads: int, kv_heads: int, inner: int, vocabulary: int,
+    tied: bool = False, tower_inner: int = 3420,
+) -> dict:  # fmt: skip
+    """Return the config of a Qwen2.5-VL, by config.json of the models on the hub."""
+    text = {
+        "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads, "intermediate_size": inner, "vocab_size": vocabulary,
+    }  # fmt: skip
+    vision = {
+        "depth": 32, "hidden_size": 1280, "num_heads": 16, "intermediate_size": tower_inner,
+        "out_hidden_size": hidden, "patch_size": 14, "spatial_merge_size": 2,
+    }  # fmt: skip
+    return {"text_config": text, "vision_config": vision, "tie_word_embeddings": tied}
 
-    Its tower: patch embedding 3*2*14*14*1280, 32 blocks of width 1280, and a merger of 5120 to 5120
-    to the language model's width (config.json of the models on the hub).
-    """
-    block = 4 * 1280 * 1280 + 4 * 1280 + 3 * 1280 * tower_inner + 2 * tower_inner + 3 * 1280
-    merger = 1280 + 5120 * 5120 + 5120 + 5120 * hidden + hidden
-    tower = 1_505_280 + 32 * block + merger
-    return Shape(hidden, layers, heads, kv_heads, inner, vocabulary, tied, tower)
 
-
-_7B = _qwen(3584, 28, 28, 4, 18944, 152064, tied=False)
-SHAPES = {
+_7B = _qwen(3584, 28, 28, 4, 18944, 152064)
+KNOWN = {
     "Qwen/Qwen2.5-VL-7B-Instruct": _7B,
     "OctoMed/OctoMed-7B": _7B,
     "armenjeddi/MedBridgeRL-OctoMed-7B-PMC-VQA-RL": _7B,
     "Qwen/Qwen2.5-VL-3B-Instruct": _qwen(2048, 36, 16, 2, 11008, 151936, tied=True),
-    "Qwen/Qwen2.5-VL-72B-Instruct": _qwen(8192, 80, 64, 8, 29568, 152064, False, tower_inner=3456),
+    "Qwen/Qwen2.5-VL-72B-Instruct": _qwen(8192, 80, 64, 8, 29568, 152064, tower_inner=3456),
 }
 
 
 def shape(ref: str) -> Shape:
-    """The shape of a model, from its folder's files or from a small table; nothing is downloaded.
+    """The shape of a model, from its folder's config or from a small table; nothing is downloaded.
+
+    Its weights are counted on the architecture's own class, built on torch's meta device, which
+    holds no numbers.
 
     Arguments:
         ref: folder or hub id.
 
     Raises:
-        UserError: neither a folder with a config.json nor in the table.
+        UserError: neither a folder with a config.json nor in the table, or no model of language.
     """
-    if ref in SHAPES:
-        return SHAPES[ref]
-    config = Path(ref) / "config.json"
-    if not config.is_file():
+    from transformers import AutoConfig, Qwen2_5_VLConfig
+
+    if ref in KNOWN:
+        return _shape(Qwen2_5_VLConfig(**KNOWN[ref]))
+    place = Path(ref) / "config.json"
+    if not place.is_file():
         raise UserError(
             f"model {ref!r} is no folder with a config.json and not in the table of estimates "
-            f"({', '.join(SHAPES)}): give a folder"
+            f"({', '.join(KNOWN)}): give a folder"
         )
     whole.check_form(Path(ref))
-    content = json.loads(config.read_text())
     try:
-        found = _shape(content, content.get("text_config", content))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{config} describes no model of language ({error!r})") from error
-    return Shape(**{**vars(found), "tower": _stored(Path(ref)) - found.weights})
+        return _shape(AutoConfig.from_pretrained(ref))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise UserError(f"{place} describes no model of language ({said})") from error
 
 
-def _shape(content: dict, text: dict) -> Shape:
-    vision = content.get("vision_config", {})
+def _shape(config: Any) -> Shape:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    kinds = (AutoModelForImageTextToText, AutoModelForCausalLM)
+    kind = next((one for one in kinds if type(config) in one._model_mapping), kinds[0])
+    text, vision = config.get_text_config(), getattr(config, "vision_config", None)
+    with torch.device("meta"):
+        model = kind.from_config(config)
     return Shape(
-        hidden=text["hidden_size"], layers=text["num_hidden_layers"],
-        heads=text["num_attention_heads"], kv_heads=text["num_key_value_heads"],
-        inner=text["intermediate_size"], vocabulary=text["vocab_size"],
-        tied=bool(content.get("tie_word_embeddings", text.get("tie_word_embeddings"))), tower=0,
-        patch=vision.get("patch_size", 14) * vision.get("spatial_merge_size", 2),
+        weights=sum(one.numel() for one in model.parameters()),
+        hidden=text.hidden_size, layers=text.num_hidden_layers, heads=text.num_attention_heads,
+        kv_heads=getattr(text, "num_key_value_heads", None) or text.num_attention_heads,
+        inner=text.intermediate_size,
+        patch=getattr(vision, "patch_size", 14) * getattr(vision, "spatial_merge_size", 2),
     )  # fmt: skip
-
-
-def _stored(folder: Path) -> int:
-    """Number of weights in a folder's safetensors files, from their headers."""
-    from math import prod
-
-    from safetensors import safe_open
-
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, "pt") as file:
-            total += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-    return total
 
 
 @dataclass(frozen=True)
@@ -267,7 +254,7 @@ def work(plan: Plan) -> dict[str, tuple[float, str]]:
     # Forward and backward; vLLM's completions are read once more by the policy that trains.
     passes = 3 + plan.checkpointing + plan.care + plan.sampler
     flops = 2 * plan.model.weights * passes * seen
-    rate = SAMPLED_PER_SECOND * SHAPES["OctoMed/OctoMed-7B"].weights / plan.model.weights
+    rate = SAMPLED_PER_SECOND * SEVEN_BILLION / plan.model.weights
     found: dict[str, tuple[float, str]] = {
         "sequences": (completions, f"{plan.steps:,} steps x {plan.completions}"),
         "tokens trained on": (seen, f"{completions:,} x ({plan.prompt} + {plan.answer})"),
