@@ -10,12 +10,19 @@ from contextlib import contextmanager
 
 ROOM = "make room there, then give the same command again"
 RIGHTS = "make it writable for you, or work in another folder"
+IN_THE_WAY = "remove or rename what is in the way there, or give another place"
 REMEDIES = {
     errno.ENOSPC: ROOM,
     errno.EDQUOT: ROOM,
     errno.EROFS: RIGHTS,
     errno.EACCES: RIGHTS,
     errno.EPERM: RIGHTS,
+    errno.EEXIST: IN_THE_WAY,
+    errno.ENOTDIR: IN_THE_WAY,
+    errno.EISDIR: IN_THE_WAY,
+    errno.ELOOP: IN_THE_WAY,
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EFBIG: "the system lets no file grow that large: raise the limit (ulimit -f)",
 }
 # Python and Arrow write "[Errno 28] ...: 'path'", of a copy 'from' -> 'to'; Rust "(os error 28)".
 NUMBER = re.compile(r"(?:errno|os error) (\d+)\b(?:.*'([^']+)'$)?", re.IGNORECASE)
@@ -74,7 +81,7 @@ def of_disk(said: str, place: str | os.PathLike) -> str:
 
 @contextmanager
 def on_disk(place: str | os.PathLike) -> Iterator[None]:
-    """Turn what a full or read-only disk raises inside into a UserError that names the place."""
+    """Turn what a disk that refuses raises inside into a UserError that names the place."""
     try:
         yield
     except UserError:

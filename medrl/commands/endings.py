@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import io
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,11 @@ def one_line(command: Callable) -> Callable:
         before = {one: found for one in STOPS if (found := signal.getsignal(one)) != signal.SIG_IGN}
         for one in before:
             signal.signal(one, _stop)
+        for stream in (sys.stdout, sys.stderr):  # a terminal without a sign shows its number
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
+            _check_readable(kwargs.values())
             place = kwargs.get("out") or kwargs.get("folder") or Path.cwd()
             with on_disk(place), layers.told():
                 command(*args, **kwargs)
@@ -48,6 +53,21 @@ def one_line(command: Callable) -> Callable:
                 signal.signal(one, handler)
 
     return guarded
+
+
+def _check_readable(values: Iterable[Any]) -> None:
+    """Refuse a name that the locale could not read: no file could be written that mentions it."""
+    for value in values:
+        if isinstance(value, list | tuple):
+            _check_readable(value)
+        elif isinstance(value, str | Path):
+            try:
+                str(value).encode()
+            except UnicodeEncodeError:
+                raise UserError(
+                    f"{value}: the locale cannot read this name; set LC_ALL=C.UTF-8, then give "
+                    "the command again"
+                ) from None
 
 
 def _stop(number: int, _frame: Any) -> None:
