@@ -16,6 +16,7 @@ Benchmark = Literal["PMC-VQA", "MMMU-medical", "MedXpertQA-MM", "PathVQA", "SLAK
 BenchmarkName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 Arm = Literal["rl", "care", "coin", "format", "wrong", "rate0"]
 Paid = Literal["accuracy", "token_f1"]
+Tracker = Literal["trackio", "wandb", "tensorboard", "mlflow"]
 Objective = Literal["grpo", "dr_grpo", "dapo", "gspo", "rloo", "care", "passk"]
 
 

@@ -34,6 +34,7 @@ from medrl.studies.parameter_types import (
     Some,
     Temperature,
     TokenLimit,
+    Tracker,
     Trained,
     at_most,
 )
@@ -122,6 +123,10 @@ class RLParams(Trained):
     twin_completions: PositiveInt = Field(4096, description="completions of a twin run")
     twin_q: Share | None = Field(
         0.1, description="dial of one twin modality that you turn: share of right captions"
+    )
+    report_to: Few[Tracker] = Field([], description="trackers that the trainer reports to")
+    log_completions: bool = Field(
+        False, description="keep each step's completions, for medrl score MODEL-log"
     )
     lora: bool = Field(False, description="train low-rank adapters only")
     rows: PositiveInt | None = Field(

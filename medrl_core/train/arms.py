@@ -120,7 +120,8 @@ def make(
         items: of RL; their golds are what its reward reads.
         seed: of training.
         out: folder that the model is saved to.
-        rl, sft: settings; an arm of both runs SFT first.
+        rl, sft: settings; an arm of both runs SFT first. Logged completions are in the folder
+            `completions` of `out` with "-log" behind its name.
         labelled: items of SFT.
         coin_rates: of the arm "coin": the rewarded share of the arm that it is a control of.
         callbacks: of the RL trainer, for example to look at the model on the way; not with
@@ -144,7 +145,11 @@ def make(
         stages.append(("sft", labelled, options))
     if rl is not None:
         settings = replace(rl, rewards=_rewards(arm, rl, coin_rates, seed))
-        stages.append(("rl", items, {"settings": settings, "lora": lora}))
+        options = {"settings": settings, "lora": lora}
+        if rl.log_completions:  # beside the folder of the model, which is written as a whole
+            options["work_dir"] = f"{out}-log"
+            Path(options["work_dir"], "completions").mkdir(parents=True, exist_ok=True)
+        stages.append(("rl", items, options))
     shared = {"seed": seed, "scale": scale or Scale(), "label": ARMS[arm]}
     if shared["scale"].launch:
         net, processor, record = _in_processes(init, stages, shared)

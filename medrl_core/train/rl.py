@@ -11,6 +11,7 @@ into advantages, and `Trainer.compute_loss` is TRL's clipped policy loss with it
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
 import warnings
@@ -62,6 +63,7 @@ OBJECTIVES: dict[str, dict] = {
 }
 
 
+TRACKERS = ("trackio", "wandb", "tensorboard", "mlflow")
 MAX_GRAD_NORM = 5.0  # as the official run has it
 NO_SIGNAL = 1e-6  # advantages below this are rounding
 # What a processor gives beside tokens, by the names that TRL passes on.
@@ -89,6 +91,9 @@ class RL:
         reward_k: K of the objective `passk`.
         patience: steps in a row without signal after which training stops; 0: never.
         keep_rollouts: keep all completions with their rewards and advantages.
+        report_to: names of trackers that transformers' Trainer reports to, e.g. `trackio`.
+        log_completions: let TRL write the completions of each step as Parquet, into the folder
+            `completions` of `work_dir`; `medrl score` reads them.
     """
 
     completions: int
@@ -106,6 +111,8 @@ class RL:
     reward_k: int = 2
     patience: int = 0
     keep_rollouts: bool = False
+    report_to: tuple[str, ...] = ()
+    log_completions: bool = False
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -116,6 +123,11 @@ class RL:
                 f"{self.completions} completions in steps of {self.per_step} and groups of "
                 f"{self.group}: each must be a multiple of the next"
             )
+        for tracker in self.report_to:
+            if tracker not in TRACKERS:
+                raise UserError(f"report_to {tracker!r} is unknown: use {', '.join(TRACKERS)}")
+            if importlib.util.find_spec(tracker) is None:
+                raise UserError(f"report_to {tracker!r}: pip install {tracker}, or leave it out")
         if self.objective == "passk" and self.rewards[0] == "token_f1":
             raise UserError("the objective passk counts right answers: its reward is accuracy")
         if self.objective == "passk" and not 1 <= self.reward_k < self.group:
@@ -350,7 +362,8 @@ def train(
         label: what progress lines and errors call it.
         callbacks: of transformers' Trainer, for example to look at the model on the way.
         save_to: folder that the trained weights are written to, by one of the processes.
-        work_dir: where a batch that stops the training is written; None: the temporary folder.
+        work_dir: where a batch that stops the training, and logged completions, are written; None:
+            the temporary folder.
 
     Returns:
         The model, one row a step, and the completions if they were to be kept.
@@ -406,7 +419,9 @@ def train(
                 logging_steps=1,
                 logging_nan_inf_filter=False,
                 save_strategy="no",
-                report_to="none",
+                report_to=list(settings.report_to) or "none",
+                log_completions=settings.log_completions,
+                num_completions_to_print=0,
                 disable_tqdm=True,
                 seed=seed,
                 data_seed=seed,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from medrl_core.data.prompts import messages
 from medrl_core.errors import UserError
 from medrl_core.models import hub
 from medrl_core.score.evaluate import parse_item
+from medrl_core.score.logs import recognise
 from medrl_core.score.passk import pass_at_k
 from medrl_core.train import rl
 from medrl_core.train.care import Care
@@ -263,3 +265,22 @@ def test_processes_that_would_split_a_group_are_refused(base, items, monkeypatch
 def test_too_few_items_are_refused(base, items):
     with pytest.raises(UserError, match="a step asks 4 different items, and there are 3"):
         train(base, items[:3])
+
+
+def test_logged_completions_are_a_series_that_score_reads(base, items, tmp_path):
+    (tmp_path / "completions").mkdir()
+    settings = RL(**SMALL, log_completions=True)
+    trained = rl.train(copy.deepcopy(base[0]), base[1], items, settings, work_dir=tmp_path)
+    (log,) = recognise.read(tmp_path / "completions")
+    assert log.format == "TRL" and log.steps == [1, 2]
+    assert len(log.completions) == 32
+    right = log.completions.groupby("step").stored.sum().tolist()
+    assert right == trained.record["right"].tolist()
+
+
+def test_a_tracker_that_is_not_there_is_one_line():
+    with pytest.raises(UserError, match="report_to 'aim' is unknown: use trackio"):
+        RL(**SMALL, report_to=("aim",))
+    if importlib.util.find_spec("mlflow") is None:
+        with pytest.raises(UserError, match="'mlflow': pip install mlflow, or leave it out"):
+            RL(**SMALL, report_to=("mlflow",))
