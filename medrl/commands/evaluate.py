@@ -1,12 +1,14 @@
 """`medrl evaluate`: Acc@1 and Pass@K of any model on any items.
 
 Run: medrl evaluate --model data/drawn-base --items questions.csv -k 16 --out answers
+or, of a server: medrl evaluate --server http://localhost:8000/v1 --model NAME --items questions.csv
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +21,7 @@ from medrl_core.errors import UserError
 
 @one_line
 def evaluate(
-    model: Annotated[str, typer.Option(help="folder or hub id")],
+    model: Annotated[str, typer.Option(help="folder or hub id; name at the server")],
     items: Annotated[
         str,
         typer.Option(help="JSONL, JSON, CSV, TSV, Parquet, npz, YAML, a folder, OWNER/NAME@HASH"),
@@ -36,18 +38,30 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="seed of the samples")] = 0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="go on without bad rows")] = False,
     exact: Annotated[bool, typer.Option("--exact", help="also the options' probabilities")] = False,
+    server: Annotated[
+        str | None, typer.Option(help="address of an OpenAI-compatible server, as http://HOST/v1")
+    ] = None,
+    key_variable: Annotated[
+        str, typer.Option(help="environment variable with the server's key")
+    ] = "OPENAI_API_KEY",
+    at_once: Annotated[int, typer.Option(min=1, help="open requests to the server")] = 8,
+    per_request: Annotated[int, typer.Option(min=1, help="samples of one request")] = 16,
+    timeout: Annotated[float, typer.Option(min=1, help="seconds that a request may take")] = 300,
+    retries: Annotated[int, typer.Option(min=0, help="of a request, after 429, 5xx and cuts")] = 5,
+    max_requests: Annotated[
+        int | None, typer.Option(min=1, help="requests to the server, retries among them")
+    ] = None,
 ) -> None:
-    """Measure Acc@1 and Pass@K of any model on any items; resumes."""
-    need("models")
+    """Measure Acc@1 and Pass@K of any model, or of a server, on any items; resumes."""
+    need("models" if server is None else "server")
     from medrl.commands.scores import print_scores, write_exact
     from medrl_core import files
     from medrl_core.data.own import read_items
-    from medrl_core.models import hub
     from medrl_core.sample import items_table
+    from medrl_core.sample.completions import Decoding
     from medrl_core.sample.rollouts import RolloutStore
-    from medrl_core.sample.sampling import Decoding
+    from medrl_core.sample.server import Server
     from medrl_core.score import evaluate
-    from medrl_core.score import exact as forced
 
     decoding = Decoding(temperature, top_p, 0, max_new_tokens)
     with warnings.catch_warnings(record=True, action="always") as left_out:
@@ -55,17 +69,30 @@ def evaluate(
     for warning in left_out:
         print(f"medrl: {warning.message}", file=sys.stderr)
     if exact:
+        if server is not None:
+            raise UserError("--exact needs the model's weights, which a server does not give")
+        from medrl_core.score import exact as forced
+
         forced.check(asked, decoding)
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file: name a folder")
     with files.locked(files.lock_of(out.resolve()), str(out)):
-        net, processor = hub.load(model)
-        names = {"model_name": model, "model_hash": hub.model_hash(model)}
+        if server is not None:
+            asking = Server(
+                server, model, key_variable=key_variable, at_once=at_once, timeout=timeout,
+                per_request=per_request, retries=retries, max_requests=max_requests,
+            )  # fmt: skip
+            draw, names = asking.sample, {"model_name": model, "model_hash": asking.fingerprint()}
+        else:
+            from medrl_core.models import hub
+            from medrl_core.sample.sampling import sample
+
+            net, processor = hub.load(model)
+            draw = partial(sample, net, processor)
+            names = {"model_name": model, "model_hash": hub.model_hash(model)}
         store, prompts = RolloutStore(out), evaluate.prompts_of(asked)
         store.compact(prompts)
-        rows = evaluate.evaluate(
-            net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names
-        )
+        rows = evaluate.keep(draw, asked, store, k=k, decoding=decoding, seed=seed, **names)
         store.compact(prompts)
         items_table.write(out, asked)
         if exact:

@@ -54,3 +54,11 @@ class Completion(NamedTuple):
     n_tokens: int
     ended: bool
     logprob: float | None
+
+
+def rollout_key(
+    item: Item, prompt_hash: str, sample_index: int, decoding: Decoding, model_hash: str
+) -> tuple[str, str, str, str, int]:
+    """Return the key of one completion in the rollout store (see `rollouts.KEY`)."""
+    name = "greedy" if sample_index == GREEDY else decoding.name
+    return item.item_id, model_hash, prompt_hash, name, sample_index

@@ -20,7 +20,7 @@ from medrl_core.data.items import Item
 from medrl_core.data.prompts import prompt_hash
 from medrl_core.errors import UserError
 from medrl_core.sample.batches import ITEMS_ENCODED, ROWS, batches, check_lengths, room_for_prompt
-from medrl_core.sample.completions import GREEDY, Completion, Decoding
+from medrl_core.sample.completions import GREEDY, Completion, Decoding, rollout_key
 from medrl_core.sample.decode import Groups, complete, items_that_fit
 
 if TYPE_CHECKING:
@@ -202,14 +202,6 @@ def sample(
                 for key, text, end, logp in zip(asked, texts, ends, logprobs, strict=True)
                 if rollout_key(*key, decoding, model_hash) not in done
             ]
-
-
-def rollout_key(
-    item: Item, prompt_hash: str, sample_index: int, decoding: Decoding, model_hash: str
-) -> tuple:
-    """Return the key of one completion in the rollout store (see `rollouts.KEY`)."""
-    name = "greedy" if sample_index == GREEDY else decoding.name
-    return item.item_id, model_hash, prompt_hash, name, sample_index
 
 
 def wanted_items(

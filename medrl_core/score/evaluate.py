@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -19,9 +20,6 @@ from medrl_core.errors import UserError, first_three
 from medrl_core.sample.completions import GREEDY, Completion, Decoding
 from medrl_core.sample.rollouts import KEY, RolloutStore
 from medrl_core.score.parsing import Parsed, is_correct, parse
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, ProcessorMixin
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -49,6 +47,33 @@ def evaluate(
     Arguments:
         model: an image-text-to-text model in evaluation mode.
         processor: its processor.
+        items, store, k, decoding, seed, model_name, model_hash: as `keep`.
+
+    Returns, raises: as `keep`.
+    """
+    from medrl_core.sample.sampling import sample  # needs torch; reading answers does not
+
+    return keep(
+        partial(sample, model, processor), items, store, k=k, decoding=decoding, seed=seed,
+        model_name=model_name, model_hash=model_hash,
+    )  # fmt: skip
+
+
+def keep(
+    draw: Callable[..., Iterator[list[Completion]]],
+    items: Sequence[Item],
+    store: RolloutStore,
+    *,
+    k: int,
+    decoding: Decoding | None = None,
+    seed: int = 0,
+    model_name: str,
+    model_hash: str,
+) -> pd.DataFrame:
+    """Draw what the store does not have yet, by any sampler, and return the rows asked for.
+
+    Arguments:
+        draw: takes items, k, decoding, seed, model_hash and done, as `sampling.sample` does.
         items: what is asked.
         store: where rollouts are kept; each batch is on disk before the next begins.
         k: sampled completions an item, beside the greedy one.
@@ -65,8 +90,6 @@ def evaluate(
         UserError: two items have one id, or the store has completions of these items with another
             seed or token limit.
     """
-    from medrl_core.sample.sampling import sample  # needs torch; reading answers does not
-
     decoding = decoding or Decoding()
     doubled = [name for name, n in Counter(item.item_id for item in items).items() if n > 1]
     if doubled:
@@ -77,23 +100,22 @@ def evaluate(
     read_again(store, items)
     _check_same(_asked(store.frame(), prompts, model_hash, decoding, k), seed, decoding)
     started = said = time.monotonic()
-    done = 0
-    for completions in sample(
-        model, processor, items, k=k, decoding=decoding, seed=seed,
-        model_hash=model_hash, done=store.keys(),
+    done: set[str] = set()
+    for completions in draw(
+        items, k=k, decoding=decoding, seed=seed, model_hash=model_hash, done=store.keys()
     ):
         store.append(
             rollout_rows(
                 completions, decoding, seed=seed, model_name=model_name, model_hash=model_hash
             )
         )
-        done += len({completion.item.item_id for completion in completions})
+        done |= {completion.item.item_id for completion in completions}
         now = time.monotonic()
         if now - said >= EVERY_SECONDS:
             said = now
-            left = (now - started) / done * (len(items) - done)
+            left = (now - started) / len(done) * (len(items) - len(done))
             print(
-                f"{model_name}: {done}/{len(items)} items, K = {k}, {now - started:.0f} s, "
+                f"{model_name}: {len(done)}/{len(items)} items, K = {k}, {now - started:.0f} s, "
                 f"{left:.0f} s left",
                 file=sys.stderr,
                 flush=True,
