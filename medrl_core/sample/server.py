@@ -19,9 +19,9 @@ import json
 import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from threading import Lock
+from queue import Queue
+from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -119,25 +119,38 @@ class Server:
         been given already. Spent: as many requests as were allowed are sent.
         """
         decoding, done = decoding or Decoding(), set(done)
+        asked: Queue[tuple[Item, str, list[int]]] = Queue()
+        answers: Queue[list[Completion] | BaseException] = Queue()
+
+        def work() -> None:
+            while True:
+                item, hashed, indices = asked.get()
+                try:
+                    answers.put(self._ask(item, hashed, indices, decoding, seed))
+                except BaseException as error:
+                    answers.put(error)
+
+        # Daemons, so that the end of the command does not wait for a server.
+        for _ in range(self.at_once):
+            Thread(target=work, daemon=True).start()
         todo = self._requests(items, k, decoding, model_hash, done)
-        pool = ThreadPoolExecutor(self.at_once, thread_name_prefix="ask")
-        open_: set[Future] = set()
-        try:
-            for item, hashed, indices in todo:
-                open_.add(pool.submit(self._ask, item, hashed, indices, decoding, seed))
-                if len(open_) >= 2 * self.at_once:
-                    yield from self._answered(open_)
-            while open_:
-                yield from self._answered(open_)
-        except UserError:
-            # What is still being answered is paid for: it is kept before the error is told.
-            waiting = [future for future in open_ if not future.cancel()]
-            rest = [one for future in waiting if not future.exception() for one in future.result()]
-            if rest:
-                yield rest
-            raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        open_, failed = 0, None
+        while True:
+            while failed is None and open_ < self.at_once and (task := next(todo, None)):
+                asked.put(task)
+                open_ += 1
+            if not open_:
+                break
+            found = [answers.get()]
+            while not answers.empty():
+                found.append(answers.get())
+            open_ -= len(found)
+            # What is still being answered is paid for: it is kept before an error is told.
+            failed = next((one for one in found if isinstance(one, BaseException)), failed)
+            if kept := [one for part in found if isinstance(part, list) for one in part]:
+                yield kept
+        if failed is not None:
+            raise failed
 
     def _requests(
         self, items: Sequence[Item], k: int, decoding: Decoding, model_hash: str, done: set
@@ -154,16 +167,6 @@ class Server:
             drawn = [index for index in left if index != GREEDY]
             for first in range(0, len(drawn), self.per_request):
                 yield item, hashed, drawn[first : first + self.per_request]
-
-    def _answered(self, open_: set[Future]) -> Iterator[list[Completion]]:
-        """Wait for an answer and give all that are there; an error comes after the answers."""
-        ready, _ = wait(open_, return_when=FIRST_COMPLETED)
-        open_ -= ready
-        found = [one for future in ready if not future.exception() for one in future.result()]
-        if found:
-            yield found
-        for future in ready:
-            future.result()
 
     def _ask(
         self, item: Item, hashed: str, indices: list[int], decoding: Decoding, seed: int

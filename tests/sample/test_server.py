@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -197,3 +200,20 @@ def test_the_command_goes_on_where_it_was_stopped_and_writes_no_key(tmp_path, mo
     for path in out.rglob("*"):
         assert path.is_dir() or b"sk-secret" not in path.read_bytes()
     assert "sk-secret" not in stopped.output + done.output
+
+
+def test_one_sigterm_ends_it_within_seconds_though_the_server_hangs(tmp_path):
+    items = tmp_path / "items.csv"
+    items.write_text("question,options,answer\nWhich?,red|blue,red\n")
+    release = threading.Event()
+    with serving(lambda *_: release.wait(60)) as fake:
+        command = [sys.executable, "-m", "medrl.commands.main", "evaluate", "--server", fake.url,
+                   "--model", "tiny", "--items", items, "--out", tmp_path / "out"]  # fmt: skip
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            while not fake.asked:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            begun = time.monotonic()
+            assert process.wait(15) == 128 + signal.SIGTERM
+            assert time.monotonic() - begun < 10
+        release.set()
