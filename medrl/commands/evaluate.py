@@ -43,7 +43,9 @@ def evaluate(
     from medrl_core import files
     from medrl_core.data.own import read_items
     from medrl_core.models import hub
+    from medrl_core.models.text_only import is_blind, name_of, seen_by
     from medrl_core.sample import items_table
+    from medrl_core.sample.decode import WAYS, way_of
     from medrl_core.sample.rollouts import RolloutStore
     from medrl_core.sample.sampling import Decoding
     from medrl_core.score import evaluate
@@ -60,12 +62,21 @@ def evaluate(
         raise UserError(f"--out {out} is a file: name a folder")
     with files.locked(files.lock_of(out.resolve()), str(out)):
         net, processor = hub.load(model)
+        if is_blind(processor):
+            asked = seen_by(processor, asked)
+            print(
+                f"medrl: {model} is a language model without eyes: pictures are left out, and "
+                f"rollouts name it {name_of(processor, model)!r}",
+                file=sys.stderr,
+            )
         names = {"model_name": model, "model_hash": hub.model_hash(model)}
         store, prompts = RolloutStore(out), evaluate.prompts_of(asked)
         store.compact(prompts)
         rows = evaluate.evaluate(
             net, processor, asked, store, k=k, decoding=decoding, seed=seed, **names
         )
+        if way := way_of(net):
+            print(f"medrl: {model}: {WAYS[way]}", file=sys.stderr)
         store.compact(prompts)
         items_table.write(out, asked)
         if exact:

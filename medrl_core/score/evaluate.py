@@ -16,12 +16,10 @@ import pandas as pd
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import prompt_hash, reading_of
 from medrl_core.errors import UserError, first_three
+from medrl_core.models.text_only import name_of, seen_by
 from medrl_core.sample.completions import GREEDY, Completion, Decoding
 from medrl_core.sample.rollouts import KEY, RolloutStore
 from medrl_core.score.parsing import Parsed, is_correct, parse
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, ProcessorMixin
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -47,8 +45,9 @@ def evaluate(
     items given now.
 
     Arguments:
-        model: an image-text-to-text model in evaluation mode.
-        processor: its processor.
+        model: from `hub.load`, in evaluation mode.
+        processor: its processor; with a `TextProcessor` pictures are left out, and the rows name
+            the model so.
         items: what is asked.
         store: where rollouts are kept; each batch is on disk before the next begins.
         k: sampled completions an item, beside the greedy one.
@@ -73,6 +72,7 @@ def evaluate(
         raise UserError(
             f"{len(doubled)} items have the id of another ({first_three(doubled)}): rename it"
         )
+    items, model_name = seen_by(processor, items), name_of(processor, model_name)
     prompts = prompts_of(items)
     read_again(store, items)
     _check_same(_asked(store.frame(), prompts, model_hash, decoding, k), seed, decoding)
