@@ -163,7 +163,8 @@ def build(name: str, make: Callable | None = None):
         for parameter in model.parameters():
             if parameter.ndim > 1 and not parameter.any():
                 parameter.normal_(std=0.02)  # Gemma 3's first projection of pictures is zero
-            parameter.mul_(SCALES.get(name, 8.0))  # else the next token would hardly depend on the prompt
+            # Else the next token would hardly depend on the prompt.
+            parameter.mul_(SCALES.get(name, 8.0))
     model.generation_config.eos_token_id = processor.tokenizer.eos_token_id
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     return model.eval(), processor
