@@ -49,6 +49,11 @@ def _qwen3(config: Any, model: Any, **language: Any):
     )), processor  # fmt: skip
 
 
+def qwen2_5_vl():
+    """Qwen2.5-VL: attention in windows; the micro model is one."""
+    return tiny.build()
+
+
 def qwen3_vl():
     """Qwen3-VL: visual tokens also enter the first layers of the language model."""
     return _qwen3(t.Qwen3VLConfig, t.Qwen3VLForConditionalGeneration)
@@ -305,9 +310,9 @@ def glm4v():
 
 
 ARCHITECTURES: dict[str, Callable] = {
-    "qwen2_5_vl": tiny.build, **families.FAMILIES,
+    **families.FAMILIES,
     **{made.__name__: made for made in (
-        qwen3_vl, qwen3_5, llava_next, llava_onevision, vipllava, internvl, paligemma, idefics2,
+        qwen2_5_vl, qwen3_vl, qwen3_5, llava_next, llava_onevision, vipllava, internvl, paligemma, idefics2,
         smolvlm, mllama, mistral3, lfm2_vl, aya_vision, cohere2_vision, glm4v,
     )},
 }  # fmt: skip
@@ -320,5 +325,5 @@ def build(name: str):
     """A tiny random model of an architecture and its processor."""
     torch.manual_seed(0)
     if name == "qwen2_5_vl":
-        return tiny.build()
+        return qwen2_5_vl()  # its weights are large enough already
     return families.build(name, ARCHITECTURES[name])
