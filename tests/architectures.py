@@ -312,8 +312,8 @@ def glm4v():
 ARCHITECTURES: dict[str, Callable] = {
     **families.FAMILIES,
     **{made.__name__: made for made in (
-        qwen2_5_vl, qwen3_vl, qwen3_5, llava_next, llava_onevision, vipllava, internvl, paligemma, idefics2,
-        smolvlm, mllama, mistral3, lfm2_vl, aya_vision, cohere2_vision, glm4v,
+        qwen2_5_vl, qwen3_vl, qwen3_5, llava_next, llava_onevision, vipllava, internvl, paligemma,
+        idefics2, smolvlm, mllama, mistral3, lfm2_vl, aya_vision, cohere2_vision, glm4v,
     )},
 }  # fmt: skip
 # Tried by each run of the tests: a prompt shared and a prompt copied, layers with a state,
