@@ -94,7 +94,7 @@ def longest(completions, **_) -> list[float]:
 
 
 def learns_by_rl(model, processor) -> None:
-    """A step moves the weights, and TRL's probabilities of the answers are the sampler's."""
+    """A step on a reward that differs within a group moves the weights."""
     before = tiny.weights(model)
     settings = rl.RL(
         completions=8, per_step=8, group=4, max_new_tokens=TOKENS, learning_rate=1e-4,
