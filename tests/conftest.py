@@ -31,6 +31,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 FAULTS = pytest.StashKey[dict[str, dict[str, Any]]]()
 FAILED = pytest.StashKey[bool]()
 SKIPPED = pytest.StashKey[bool]()
+TABLE = pytest.StashKey[list[dict[str, Any]]]()
 
 STUDY = """
 title: Toy
@@ -52,6 +53,7 @@ res.save()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--book", type=Path, help="built book for test_pages.py, e.g. _build/html")
     parser.addoption("--faults", type=Path, help="file of the counts of all tests marked fault")
+    parser.addoption("--architectures", type=Path, help="file of the table of all architectures")
 
 
 # What trains, samples a model, starts processes or browsers, or builds books: `make quick` leaves
@@ -64,7 +66,7 @@ SLOW_FILES = {
     "test_score_properties.py", "test_settings.py", "test_doses.py", "test_layers.py",
     "test_sampling.py", "test_cli_measure.py", "test_decode.py", "test_vision.py",
     "test_exact.py", "test_exact_support.py", "test_evaluate.py", "test_rivals_of_reports.py",
-    "test_layouts.py", "test_odd_sizes.py",
+    "test_layouts.py", "test_odd_sizes.py", "test_server.py", "test_real_server.py",
 }  # fmt: skip
 
 
@@ -80,6 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", line)
     config.addinivalue_line("markers", "slow: trains, starts processes or browsers; see make quick")
     config.stash[FAULTS] = {}
+    config.stash[TABLE] = []
 
 
 class Tried:
@@ -144,10 +147,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path = session.config.getoption("--faults")
-    if path is None:
-        return
-    rows = session.config.stash[FAULTS].values()
-    measurements.record(path, sorted(rows, key=lambda row: (row["group"], row["what"])))
+    if path is not None:
+        rows = session.config.stash[FAULTS].values()
+        measurements.record(path, sorted(rows, key=lambda row: (row["group"], row["what"])))
+    path = session.config.getoption("--architectures")
+    if path is not None:
+        rows = session.config.stash[TABLE]
+        measurements.record(path, sorted(rows, key=lambda row: row["architecture"]))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ evaluate`.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 
 import torch
 from transformers import (
@@ -147,13 +148,23 @@ def qwen2_vl():
 FAMILIES = {"gemma3": gemma3, "idefics3": idefics3, "llava": llava, "qwen2_vl": qwen2_vl}
 
 
-def build(name: str):
-    """A tiny random model of a family and its processor."""
+# By how much the first weights are multiplied where 8 would let the pictures have no say.
+SCALES = {
+    "aya_vision": 4.0, "cohere2_vision": 4.0, "gemma3": 5.0, "lfm2_vl": 4.0, "paligemma": 16.0,
+    "qwen3_5": 4.0,
+}  # fmt: skip
+
+
+def build(name: str, make: Callable | None = None):
+    """A tiny random model of a family and its processor; `make`: of a family not listed here."""
     torch.manual_seed(0)
-    model, processor = FAMILIES[name]()
+    model, processor = (make or FAMILIES[name])()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.mul_(8.0)  # else the next token would hardly depend on the prompt
+            if parameter.ndim > 1 and not parameter.any():
+                parameter.normal_(std=0.02)  # Gemma 3's first projection of pictures is zero
+            # Else the next token would hardly depend on the prompt.
+            parameter.mul_(SCALES.get(name, 8.0))
     model.generation_config.eos_token_id = processor.tokenizer.eos_token_id
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     return model.eval(), processor

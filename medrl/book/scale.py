@@ -1,4 +1,4 @@
-"""What the book says of machines: faults, measured speed, the overhead of sweeps, and estimates.
+"""What the book says of machines: faults, architectures, speed, overhead of sweeps, and estimates.
 
 Measured by `python -m benchmarks.throughput` and `python -m benchmarks.sweep_overhead`, estimated
 by `medrl_core.train.estimate`.
@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from medrl.book import faults, measurements
+from medrl.book import architectures, faults, measurements
 from medrl.book.measurements import Measured
 from medrl.studies import forecast, plan
 from medrl_core.report import figures, myst
@@ -39,6 +39,7 @@ def functions(data: Path) -> dict[str, Callable[[], str]]:
         return measurements.read(data / f"{name}.json")
 
     return {
+        "architectures": lambda: architectures.table(of("architectures")),
         "faults": lambda: faults.table(of("faults")),
         "throughput": lambda: throughput(of("throughput")),
         "sweep_overhead": lambda: _overhead_box(of(OVERHEAD)),

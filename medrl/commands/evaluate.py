@@ -85,14 +85,26 @@ def evaluate(
             draw, names = asking.sample, {"model_name": model, "model_hash": asking.fingerprint()}
         else:
             from medrl_core.models import hub
+            from medrl_core.models.text_only import is_blind, name_of, seen_by
+            from medrl_core.sample.decode import WAYS, way_of
             from medrl_core.sample.sampling import sample
 
             net, processor = hub.load(model)
+            named = name_of(processor, model)
+            if is_blind(processor):
+                asked = seen_by(processor, asked)
+                print(
+                    f"medrl: {model} is a language model without eyes: pictures are left out, and "
+                    f"rollouts name it {named!r}",
+                    file=sys.stderr,
+                )
             draw = partial(sample, net, processor)
-            names = {"model_name": model, "model_hash": hub.model_hash(model)}
+            names = {"model_name": named, "model_hash": hub.model_hash(model)}
         store, prompts = RolloutStore(out), evaluate.prompts_of(asked)
         store.compact(prompts)
         rows = evaluate.keep(draw, asked, store, k=k, decoding=decoding, seed=seed, **names)
+        if server is None and (way := way_of(net)):
+            print(f"medrl: {model}: {WAYS[way]}", file=sys.stderr)
         store.compact(prompts)
         items_table.write(out, asked)
         if exact:

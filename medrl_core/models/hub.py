@@ -1,4 +1,4 @@
-"""Load any image-text-to-text model by folder or hub id, and name its weights by a hash."""
+"""Load any model that answers by folder or hub id, and name its weights by a hash."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 from medrl_core.data.network import ask_hub
 from medrl_core.errors import UserError
 from medrl_core.models import whole
+from medrl_core.models.text_only import TextProcessor
 
 if TYPE_CHECKING:
-    from transformers import ProcessorMixin
+    from transformers import PreTrainedConfig
 
 
 # Given with every load. Left to itself, transformers asks whether to run a model's own code, and
@@ -30,20 +31,26 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
     """Load a model and its processor through the Auto classes, in evaluation mode.
 
     Arguments:
-        ref: a folder or a hub id of an image-text-to-text model, or a folder of a LoRA adapter,
-            which names its base.
+        ref: a folder or a hub id of an image-text-to-text model or of a causal language model,
+            or a folder of a LoRA adapter, which names its base.
         device: torch device; None takes the GPU where there is one.
         dtype: of the weights; None is `bfloat16` on a GPU and `float32` elsewhere.
         merge: add an adapter to the weights of its base; else it stays apart and can be trained.
 
     Returns:
-        `(model, processor)`; the tokenizer pads on the left, as generation needs.
+        `(model, processor)`; the tokenizer pads on the left, as generation needs. A language model
+        that sees no pictures has a `text_only.TextProcessor`.
 
     Raises:
-        UserError: no such folder or id, or its files cannot be read.
+        UserError: no such folder or id, its files cannot be read, or it does not answer.
     """
     import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+        AutoProcessor,
+        AutoTokenizer,
+    )
 
     device = device or _device()
     dtype = dtype or _dtype(device)
@@ -55,10 +62,17 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
         if not _is_folder(base):
             base = ask_hub(base)
         own = ref if adapter.is_file() else base
-        processor: ProcessorMixin = AutoProcessor.from_pretrained(own, **NO_CODE)
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+        config = _config(base)
+        sees = _sees(config)
+        processor: Any = (
+            AutoProcessor.from_pretrained(own, **NO_CODE)
+            if sees
+            else TextProcessor(AutoTokenizer.from_pretrained(own, **NO_CODE))
+        )
+        kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+        loaded: Any = kind.from_pretrained(
             base,
-            config=_config(base),
+            config=config,
             dtype=getattr(torch, dtype),
             use_safetensors=True,
             output_loading_info=True,
@@ -136,6 +150,38 @@ def load_vision(ref: str, *, device: str | None = None, random: bool = False):
         raise refusal(ref, error) from error
 
 
+def read_config(ref: str) -> PreTrainedConfig:
+    """The configuration of a model, for an adapter that of its base; no weights are read.
+
+    Raises: UserError as `load`.
+    """
+    try:
+        adapter = _is_folder(ref) and (Path(ref) / whole.ADAPTER).is_file()
+        base = whole.base_of(Path(ref)) if adapter else ref
+        return _config(base if _is_folder(base) else ask_hub(base))
+    except UserError:
+        raise
+    except Exception as error:  # as in `load`
+        raise refusal(ref, error) from error
+
+
+def _sees(config) -> bool:
+    """Whether a model sees pictures or reads text alone; one that does not answer is refused."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    )
+
+    if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        return True
+    if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return False
+    raise UserError(
+        f"a model of type {config.model_type} gives no answers: take an image-text-to-text model "
+        "or a causal language model"
+    )
+
+
 def _config(ref: str):
     """The configuration of a model; one that names code to fetch from the hub is refused."""
     from transformers import AutoConfig
@@ -183,6 +229,8 @@ def refusal(ref: str, error: Exception) -> UserError:
     offline = os.environ.get("HF_HUB_OFFLINE") == "1"
     hint = "the hub is switched off (HF_HUB_OFFLINE=1)" if offline else "check the name"
     remedy = "get or save the model again" if _is_folder(ref) else f"give a folder, or {hint}"
+    if isinstance(error, ImportError):
+        remedy = "install that package beside medrl"
     return UserError(f"model {ref!r} cannot be loaded: {first_line[:200]}; {remedy}")
 
 

@@ -3,7 +3,8 @@
 Every vision-language model of transformers 5 gives its image tokens through one method,
 `get_image_features`: after the merger (what the language model reads) and before it. So
 Qwen2.5-VL, Qwen2-VL, Qwen3-VL, SmolVLM, Idefics3, LLaVA and Gemma 3 need no code of their own.
-A model without a language model (DINOv2, SigLIP, CLIP) has its last tokens only.
+A model without a language model (DINOv2, SigLIP, CLIP), or one whose language model looks at
+pictures by cross-attention (Llama 3.2 Vision), has its tower's last tokens only.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def encoder(
     """
     inner: Any = getattr(model, "model", None)  # the outer model of a VLM only passes images on
     merges = hasattr(inner, "get_image_features")
-    see = inner.get_image_features if merges else getattr(model, "vision_model", model).forward
+    outer = inner if hasattr(inner, "vision_model") else model
+    see = inner.get_image_features if merges else getattr(outer, "vision_model", outer).forward
     takes = set(inspect.signature(see).parameters)
     if "pixel_values" not in takes:
         raise NoTower(f"a {type(model).__name__} has no vision tower: give one that sees")

@@ -16,6 +16,10 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from medrl_core.errors import UserError
+
+# What transformers calls the tower of an image-text-to-text model.
+TOWERS = ("visual", "vision_tower", "vision_model")
 # transformers gives the windows' bounds only to functions whose name says "flash".
 ATTENTION = "medrl_flash_windows"
 
@@ -42,6 +46,22 @@ def _attend(module, query, key, value, attention_mask, *, scaling, cu_seq_lens_q
 
 
 AttentionInterface.register(ATTENTION, _attend)
+
+
+def tower_of(net) -> Any:
+    """The vision tower of an image-text-to-text model.
+
+    Raises: UserError where it has none by a name that transformers gives towers.
+    """
+    net = net.get_base_model() if hasattr(net, "get_base_model") else net
+    inner = getattr(net, "model", net)
+    for name in TOWERS:
+        if hasattr(inner, name):
+            return getattr(inner, name)
+    raise UserError(
+        f"a {type(net).__name__} has no vision tower by the name of {' or '.join(TOWERS)}: "
+        "train it with train_vision"
+    )
 
 
 def fewer_calls(net) -> None:

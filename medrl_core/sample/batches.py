@@ -27,7 +27,7 @@ def _encoded(processor, asked: Asked, indices: list[int]) -> Inputs:
     """Prompt tokens and pixels of some (prompt, item) pairs."""
     images = [list(asked[i][1].images) for i in indices]
     try:
-        return dict(
+        inputs = dict(
             processor(
                 text=[asked[i][0] for i in indices],
                 images=images if images[0] else None,
@@ -41,6 +41,8 @@ def _encoded(processor, asked: Asked, indices: list[int]) -> Inputs:
             f"the model's processor refuses item {asked[indices[0]][1].item_id} ({sizes}): "
             f"{str(error).splitlines()[0]}; leave the item out"
         ) from error
+    inputs.pop("labels", None)  # a few processors give some; with them a model takes a loss
+    return inputs
 
 
 def _parts(

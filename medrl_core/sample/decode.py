@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
+from weakref import WeakKeyDictionary
 
 import psutil
 import torch
-from transformers import AttentionInterface
+from transformers import (
+    AttentionInterface,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 from transformers.cache_utils import (
     Cache,
     CacheLayerMixin,
@@ -28,6 +36,16 @@ ATTENTION = "medrl_shared_prefix"
 ROOM = 32
 # Part of the free memory that a batch may fill; the rest is for what the estimate leaves out.
 MEMORY_SHARE = 0.5
+# How a model's completions are decoded: the prompt's keys and values kept once an item, copied to
+# each history, or all left to transformers' `generate`, the prompt encoded for each completion.
+Way = Literal["shared", "copied", "generate"]
+WAYS: dict[Way, str] = {
+    "shared": "own decoding, each prompt's keys and values kept once",
+    "copied": "own decoding, the prompt's keys and values copied to each completion",
+    "generate": "decoding by transformers' generate, each prompt encoded for each completion",
+}
+# What `complete` found a model to need; gone with the model.
+_ways: WeakKeyDictionary[Any, Way] = WeakKeyDictionary()
 
 
 class Groups:
@@ -204,6 +222,30 @@ def shares_prefix(model, cache: Cache, length: int) -> bool:
     )
 
 
+def way_of(model) -> Way | None:
+    """How `complete` has decoded a model's last batch; None before the first."""
+    return _ways.get(model)
+
+
+def _is_plain(cache: Any, inputs: dict[str, torch.Tensor]) -> bool:
+    """Whether a cache holds keys and values of each prompt token in each layer, and nothing else.
+
+    It does not where layers keep a state (linear attention, short convolutions), share another
+    layer's keys, or attend to the picture alone.
+    """
+    if cache is None or "cross_attention_mask" in inputs:
+        return False
+    items, length = inputs["input_ids"].shape
+    for layer in getattr(cache, "layers", [None]):
+        if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) or layer.keys is None:
+            return False
+        slides = type(layer) is DynamicSlidingWindowLayer
+        held = min(length, layer.sliding_window - 1) if slides else length
+        if len(layer.keys) != items or layer.keys.shape[2] not in (held, length):
+            return False
+    return True
+
+
 @contextmanager
 def _attention(model, name: str | None) -> Iterator[None]:
     """The language model's attention function replaced for a while; None leaves it."""
@@ -263,18 +305,24 @@ def complete(
         Tokens (completions, max_new_tokens), -1 after the end, and the log-probabilities
         (completions,) in float64 of each whole completion, its end token included.
     """
+    if way_of(model) == "generate":
+        return by_generate(model, inputs, copies, max_new_tokens, choose, eos_ids)
     items, length = inputs["input_ids"].shape
     completions, most, device = items * copies, max_new_tokens, inputs["input_ids"].device
     backbone: Any = getattr(model, "model", model)
     if hasattr(backbone, "rope_deltas"):
         backbone.rope_deltas = None  # of the batch before, which a prompt without images would take
     output = model(**inputs, use_cache=True, logits_to_keep=1)
-    cache = output.past_key_values
-    position = torch.full((items,), length, device=device)
+    cache: Any = getattr(output, "past_key_values", None)
+    if not _is_plain(cache, inputs):
+        _ways[model] = "generate"
+        return by_generate(model, inputs, copies, max_new_tokens, choose, eos_ids)
     # Qwen's models count an image's tokens as fewer positions; what follows has all three equal.
-    if (deltas := getattr(backbone, "rope_deltas", None)) is not None:
-        position = position + deltas.flatten()
+    # Others take their positions from the cache: a few count from 1.
+    deltas = getattr(backbone, "rope_deltas", None)
+    position = None if deltas is None else length + deltas.flatten()
     shared = shares_prefix(model, cache, length + most)
+    _ways[model] = "shared" if shared else "copied"
     if shared:
         cache = _SharedCache(cache)
 
@@ -301,11 +349,80 @@ def complete(
             parent, token = pairs // vocabulary, pairs % vocabulary
             if len(parent) != len(scores) or (parent.diff() != 1).any():
                 cache.batch_select_indices(parent)
-                position = position[parent]
+                position = None if position is None else position[parent]
             output = model(
                 input_ids=token[:, None],
-                position_ids=position[:, None] + step,
+                position_ids=None if position is None else position[:, None] + step,
                 past_key_values=cache,
                 use_cache=True,
             )
     return tokens, logprobs
+
+
+class _Chosen(LogitsProcessor):
+    """`choose` inside transformers' `generate`: of a row's next tokens it leaves one.
+
+    Arguments: as of `complete`; `completions` rows.
+    """
+
+    def __init__(self, completions: int, length: int, most: int, choose, eos_ids, device):
+        self.length, self.choose = length, choose
+        self.ends = torch.tensor(sorted(eos_ids), device=device)
+        self.going = torch.ones(completions, dtype=torch.bool, device=device)
+        self.tokens = torch.full((completions, most), -1, device=device)
+        self.logprobs = torch.zeros(completions, dtype=torch.float64, device=device)
+
+    def __call__(self, input_ids, scores):
+        """Return scores of which only the chosen token's is above minus infinity."""
+        step = input_ids.shape[1] - self.length
+        rows = self.going.nonzero()[:, 0]
+        chosen, logprob = self.choose(scores, rows, rows, step)
+        self.tokens[rows, step] = chosen
+        self.logprobs[rows] += logprob.double()
+        self.going[rows] = ~torch.isin(chosen, self.ends)
+        only = torch.full_like(scores, -torch.inf)
+        return only.scatter_(-1, self.tokens[:, step, None].clamp(min=0), 0.0)
+
+
+class _Ended(StoppingCriteria):
+    """Ends the rows whose last token `_Chosen` found to be an end."""
+
+    def __init__(self, ours: _Chosen):
+        self.ours = ours
+
+    def __call__(self, input_ids, scores, **kwargs):
+        return ~self.ours.going
+
+
+def by_generate(
+    model: Any,
+    inputs: dict[str, torch.Tensor],
+    copies: int,
+    max_new_tokens: int,
+    choose: Callable[..., tuple[torch.Tensor, torch.Tensor]],
+    eos_ids: Collection[int],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`complete` by transformers' own `generate`: for any model, each completion a row of its own.
+
+    Arguments and returns: as of `complete`.
+    """
+    items, length = inputs["input_ids"].shape
+    device = inputs["input_ids"].device
+    # Items of a batch have pictures of equal number and size, so equal parts of each tensor.
+    rows = {
+        name: x.unflatten(0, (items, -1)).repeat_interleave(copies, 0).flatten(0, 1)
+        for name, x in inputs.items()
+    }
+    ours = _Chosen(items * copies, length, max_new_tokens, choose, eos_ids, device)
+    before = model.generation_config
+    # Else `generate` fills up with the model's own settings, such as a penalty of repetitions.
+    model.generation_config = GenerationConfig()
+    try:
+        model.generate(
+            **rows, do_sample=False, max_new_tokens=max_new_tokens, pad_token_id=0,
+            logits_processor=LogitsProcessorList([ours]),
+            stopping_criteria=StoppingCriteriaList([_Ended(ours)]),
+        )
+    finally:
+        model.generation_config = before
+    return ours.tokens, ours.logprobs

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 from transformers import (
-    LogitsProcessor,
     LogitsProcessorList,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -81,20 +80,6 @@ class Chooser:
         drawn = groups.flat(torch.searchsorted(cumulative, point, right=True))
         chosen = torch.where(self.greedy[completion], scores.argmax(-1)[history], drawn)
         return chosen, scores.log_softmax(-1)[history, chosen]
-
-
-class _Chooser(LogitsProcessor):
-    """The same choice inside transformers' `generate`: what tests and benchmark compare with."""
-
-    def __init__(self, decoding: Decoding, prompt_length: int, uniforms: torch.Tensor,
-                 greedy: torch.Tensor, eos_ids: torch.Tensor):
-        self.chooser, self.prompt_length = Chooser(decoding, uniforms, greedy), prompt_length
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor):
-        rows = torch.arange(len(scores), device=scores.device)
-        step = input_ids.shape[1] - self.prompt_length
-        chosen, _ = self.chooser.choose(scores, rows, rows, step)
-        return torch.full_like(scores, -torch.inf).scatter_(-1, chosen[:, None], 0.0)
 
 
 def eos_ids(model, tokenizer) -> list[int]:

@@ -17,6 +17,7 @@ import pandas as pd
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import prompt_hash, reading_of
 from medrl_core.errors import UserError, first_three
+from medrl_core.models.text_only import name_of, seen_by
 from medrl_core.sample.completions import GREEDY, Completion, Decoding
 from medrl_core.sample.rollouts import KEY, RolloutStore
 from medrl_core.score.parsing import Parsed, is_correct, parse
@@ -45,8 +46,9 @@ def evaluate(
     items given now.
 
     Arguments:
-        model: an image-text-to-text model in evaluation mode.
-        processor: its processor.
+        model: from `hub.load`, in evaluation mode.
+        processor: its processor; with a `TextProcessor` pictures are left out, and the rows name
+            the model so.
         items, store, k, decoding, seed, model_name, model_hash: as `keep`.
 
     Returns, raises: as `keep`.
@@ -54,8 +56,8 @@ def evaluate(
     from medrl_core.sample.sampling import sample  # needs torch; reading answers does not
 
     return keep(
-        partial(sample, model, processor), items, store, k=k, decoding=decoding, seed=seed,
-        model_name=model_name, model_hash=model_hash,
+        partial(sample, model, processor), seen_by(processor, items), store, k=k, seed=seed,
+        decoding=decoding, model_name=name_of(processor, model_name), model_hash=model_hash,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from transformers import TrainerCallback
 from medrl_core.data.items import Item
 from medrl_core.errors import UserError
 from medrl_core.models import hub
-from medrl_core.train import launch
+from medrl_core.train import launch, trainable
 from medrl_core.train import rl as rl_training
 from medrl_core.train import sft as sft_training
 from medrl_core.train.rewards import Coin
@@ -136,6 +136,7 @@ def make(
         raise UserError(f"there is no arm {arm!r}: use one of {', '.join(list(ARMS)[1:])}")
     if rl is None and sft is None:
         raise UserError(f"arm {arm!r} needs settings of SFT or RL")
+    trainable.check(hub.read_config(init), ARMS[arm])
     stages = []
     if sft is not None:
         options = {

@@ -29,12 +29,12 @@ from trl import GRPOConfig, GRPOTrainer
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import user_text
 from medrl_core.errors import UserError
-from medrl_core.models.vision_calls import fewer_calls
+from medrl_core.models.vision_calls import fewer_calls, tower_of
 from medrl_core.sample.batches import batches
 from medrl_core.sample.decode import complete
 from medrl_core.sample.sampling import Chooser, Decoding, eos_ids
 from medrl_core.train import care as care_functions
-from medrl_core.train import guards, progress, reference
+from medrl_core.train import guards, progress, reference, trainable
 from medrl_core.train.care import Care
 from medrl_core.train.guards import Guarded
 from medrl_core.train.passk import passk_rewards
@@ -67,7 +67,12 @@ TRACKERS = ("trackio", "wandb", "tensorboard", "mlflow")
 MAX_GRAD_NORM = 5.0  # as the official run has it
 NO_SIGNAL = 1e-6  # advantages below this are rounding
 # What a processor gives beside tokens, by the names that TRL passes on.
-VISION = ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")
+VISION = (
+    "pixel_values", "image_grid_thw", "num_images", "pixel_attention_mask", "spatial_shapes",
+    "num_tiles", "image_sizes", "token_type_ids", "mm_token_type_ids", "image_position_ids",
+)  # fmt: skip
+# Of these what only says where a picture begins; no model takes it.
+COUNTS = {"num_images", "num_tiles"}
 
 
 @dataclass(frozen=True)
@@ -231,7 +236,7 @@ class Trainer(Guarded, GRPOTrainer):
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy,
                 compute_aux_loss, **vision,
             )  # fmt: skip
-        inputs = {name: x for name, x in vision.items() if x is not None and name != "num_images"}
+        inputs = {name: x for name, x in vision.items() if x is not None and name not in COUNTS}
         logits = model(
             input_ids=input_ids, attention_mask=attention_mask, use_cache=False,
             logits_to_keep=logits_to_keep + 1, **inputs,
@@ -288,7 +293,7 @@ def sample(prompts: list, trainer: Trainer) -> dict:
     completion_ids: list[list[int]] = [[] for _ in prompts]
     logps = [0.0] * len(prompts)
     ends = eos_ids(net, trainer.processing_class.tokenizer)
-    names = ("image_token_id", "video_token_id")
+    names = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
     places: set[Any] = {getattr(net.config, name, None) for name in names}
     unseen = torch.tensor(sorted(places - {None}), device=net.device)
     net.eval()
@@ -373,6 +378,7 @@ def train(
             a loss or reward that is not finite.
     """
     by_id = {item.item_id: item for item in items}
+    trainable.check(net.config, label)
     guards.check_pictures(items, label)
     prompts = settings.per_step // settings.group
     if len(by_id) < prompts:
@@ -388,9 +394,8 @@ def train(
         )
     records = Records(settings.group, settings.keep_rollouts)
     fewer_calls(net)
-    tower = getattr(getattr(net, "model", net), "visual", None)
-    if not settings.train_vision and tower is not None:
-        tower.requires_grad_(False)
+    if not settings.train_vision:
+        tower_of(net).requires_grad_(False)
     width, source = widen(net, lora), net.config._name_or_path
     has_adapter = hasattr(net, "peft_config")
     with tempfile.TemporaryDirectory(prefix="medrl-rl-") as folder, one_thread():

@@ -26,8 +26,8 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 from medrl_core.data.items import Item
 from medrl_core.data.prompts import to_dataset
 from medrl_core.errors import UserError
-from medrl_core.models.vision_calls import fewer_calls
-from medrl_core.train import guards, progress
+from medrl_core.models.vision_calls import fewer_calls, tower_of
+from medrl_core.train import guards, progress, trainable
 from medrl_core.train.guards import Guarded
 from medrl_core.train.scale import Scale, widen
 from medrl_core.train.targets import targets
@@ -86,7 +86,7 @@ class EncodedOnce:
         pad: the token that fills up.
     """
 
-    FILL = {"attention_mask": 0, "labels": IGNORE, "mm_token_type_ids": 0}
+    FILL = {"labels": IGNORE}  # others with a column for each token: 0
 
     def __init__(self, rows: Sequence[dict], collator: Callable, pad: int):
         self.rows, self.collator, self.pad = rows, collator, pad
@@ -95,12 +95,13 @@ class EncodedOnce:
     def __call__(self, asked: Sequence[dict]) -> dict[str, torch.Tensor]:
         """Collate the rows that are asked for."""
         batch = [self._encode(row["row"]) for row in asked]
+        length = batch[0]["input_ids"].shape[1]
         joined = {}
-        for name in batch[0]:
+        for name, first in batch[0].items():
             parts = [one[name] for one in batch]
-            if name == "input_ids" or name in self.FILL:
+            if first.shape == (1, length):
                 rows = [part[0] for part in parts]
-                fill = self.FILL.get(name, self.pad)
+                fill = self.pad if name == "input_ids" else self.FILL.get(name, 0)
                 joined[name] = pad_sequence(rows, batch_first=True, padding_value=fill)
             else:  # pictures, one after the other
                 joined[name] = torch.cat(parts)
@@ -223,6 +224,7 @@ def train(
     """
     if not items:
         raise UserError("SFT needs at least one training item: none was given")
+    trainable.check(model.config, label)
     guards.check_pictures(items, label)
     if steps == 0:
         return model, []
@@ -230,8 +232,7 @@ def train(
     width = widen(model, lora)
     set_seed(seed)  # of the first weights of an adapter
     fewer_calls(model)
-    tower = getattr(getattr(model, "model", model), "visual", None)
-    frozen = None if train_vision else tower
+    frozen = None if train_vision else tower_of(model)
     if frozen is not None:
         frozen.requires_grad_(False)
     dataset = to_dataset(items, targets(items, seed))

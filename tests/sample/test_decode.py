@@ -14,12 +14,11 @@ from transformers import (
     Idefics3ForConditionalGeneration,
     LlavaConfig,
     LlavaForConditionalGeneration,
-    LogitsProcessorList,
 )
 
 import tiny
 from medrl_core.data.prompts import messages
-from medrl_core.sample import decode, sampling
+from medrl_core.sample import decode
 from medrl_core.sample.decode import Groups, complete, items_that_fit
 from medrl_core.sample.sampling import Chooser, Decoding
 
@@ -130,15 +129,9 @@ def one_item(inputs, i: int, items: int):
 def by_generate(model, inputs, i: int, uniforms, greedy):
     """One completion by transformers' own `generate` on one prompt, nothing shared."""
     alone = one_item(inputs, i // COPIES, len(uniforms) // COPIES)
-    length = alone["input_ids"].shape[1]
-    chooser = sampling._Chooser(
-        Decoding(), length, uniforms[i : i + 1], greedy[i : i + 1], torch.tensor([])
-    )
-    tokens = model.generate(
-        **alone, do_sample=False, max_new_tokens=uniforms.shape[1], eos_token_id=-1, pad_token_id=0,
-        logits_processor=LogitsProcessorList([chooser]),
-    )
-    return tokens[0, length:].tolist()
+    choose = Chooser(Decoding(), uniforms[i : i + 1], greedy[i : i + 1]).choose
+    tokens, _ = decode.by_generate(model, alone, 1, uniforms.shape[1], choose, ())
+    return tokens[0].tolist()
 
 
 @pytest.mark.parametrize("name", FAMILIES)
