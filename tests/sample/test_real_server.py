@@ -22,8 +22,12 @@ from medrl_core.score.evaluate import evaluate, keep
 
 PYTHON = ROOT / ".venv/serve/bin/python"
 BASE = ROOT / "data/drawn-base"
-K = 16
+K = 64
 DECODING = Decoding(max_new_tokens=40)
+
+
+# A client that was refused is left to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +45,8 @@ def served(tmp_path_factory):
         "--served-model-name", "drawn-base", "--dtype", "float32", "--enforce-eager",
         "--max-model-len", "512", "--host", "127.0.0.1", "--port", port,
         "--generation-config", "vllm",
+        # On a CPU vLLM 0.32 ends at a seeded request whose prompt it reads in parts.
+        "--max-num-batched-tokens", "16384",
     ]  # fmt: skip
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
         "VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
@@ -69,11 +75,11 @@ def served(tmp_path_factory):
 
 
 def test_a_served_model_scores_as_our_own_decoding_does(served, tmp_path):
-    """Over 32 items with 16 samples each, a paired difference within four standard errors."""
+    """Over 32 items with 64 samples each, a paired difference within four standard errors."""
     items = groups.load("drawn:chest film", "test", n=16) + groups.load(
         "drawn:knee film", "test", n=16
     )
-    server = Server(served, "drawn-base")
+    server = Server(served, "drawn-base", at_once=8)
     how = {"k": K, "decoding": DECODING}
     of_server = {"model_name": "served", "model_hash": server.fingerprint(), **how}
     theirs = keep(server.sample, items, RolloutStore(tmp_path / "served"), **of_server)
@@ -83,7 +89,7 @@ def test_a_served_model_scores_as_our_own_decoding_does(served, tmp_path):
         net, processor, items, RolloutStore(tmp_path / "own"), model_name="own",
         model_hash="own", **how,
     )  # fmt: skip
-    assert asked == 65 and len(theirs) == len(ours) == 32 * (K + 1)
+    assert asked == 1 + 32 * 5 and len(theirs) == len(ours) == 32 * (K + 1)
     assert set(theirs.prompt_hash) == set(ours.prompt_hash)
 
     def sampled(rows):
