@@ -1,11 +1,15 @@
-"""A sample of the rollouts for the page that reads them, and a list of the files that hold all.
+"""Items with all models' answers for the page that shows them, and the files that hold all rows.
 
-The rows go into a script as data; the page shows texts as texts, never as markup.
+They go into a script as data; the page shows texts as texts, never as markup.
+Run its test: `pytest tests/book/test_samples.py`.
 """
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,43 +18,44 @@ import pyarrow.parquet as pq
 
 from medrl.book import origin
 from medrl.studies import manifest, parameters
-from medrl_core.data.drawn.items import question
-from medrl_core.data.items import ANSWER_FORMATS, question_of
+from medrl_core.data.drawn.items import build_items, question
+from medrl_core.data.drawn.modalities import WORLDS
+from medrl_core.data.items import ANSWER_FORMATS, Item, question_of
 from medrl_core.sample import rollouts
 from medrl_core.score.statistics import GREEDY
 
 if TYPE_CHECKING:
     from medrl.book.chapter import Chapter
 
-# Rows of a run on the page; more would make it heavy.
-PER_RUN = 160
+# Items of a run on the page; more would make it heavy.
+PER_RUN = 14
+SAMPLES = 16  # of an item and model
 # A larger file is not copied into the book.
 LARGEST = 5_000_000
-COLUMNS = (
-    "study", "notebook", "modality", "model", "asked", "verdict", "rule", "drawn", "question",
-    "gold", "read", "text",
-)  # fmt: skip
-KINDS = ["dataset", "model", "answer_format", "correct", "parse_rule"]
+VERDICTS = {"wrong": 0, "right": 1, "no answer": 2}
+DRAWN = re.compile(r"drawn-(\w+)/([^/]+)/(\w+)/(\d+)/(\d+)")
 
 
 def write(chapter: Chapter, folder: Path) -> None:
-    """Write the sample into a folder of the book's pages, as a script that only holds data.
+    """Write items with all models' answers into a folder of the book's pages, as a script of data.
 
     Arguments: `chapter` of the book, which knows its studies and runs; `folder` is made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tables = [_rows(chapter, study, notebook) for study, notebook in _runs(chapter)]
-    table = pd.concat(tables or [pd.DataFrame(columns=COLUMNS)])
-    # Texts come often: each is written once, and a row names it by its place.
-    codes, texts = pd.factorize(table[list(COLUMNS)].to_numpy(dtype=object).ravel())
-    rows = codes.reshape(-1, len(COLUMNS)).tolist()
-    content = {"columns": COLUMNS, "texts": list(texts), "rows": rows}
+    texts: dict[str, int] = {}
+    pictures: dict[str, int] = {}
+    runs = [
+        {"name": f"{study}, {notebook}", **_run(chapter, study, notebook, texts, pictures)}
+        for study, notebook in _runs(chapter)
+    ]
+    content = {"runs": [run for run in runs if run["items"]], "texts": list(texts),
+               "pictures": list(pictures)}  # fmt: skip
     data = json.dumps(content, separators=(",", ":"))
     (folder / "rows.js").write_text(f"window.medrlRollouts = {data};\n")
 
 
 def listing(chapter: Chapter) -> str:
-    """Return one line a run that sampled: how many rows, how many of them here, and the file."""
+    """Return one line a run that sampled: how many rows it has, and the file of them."""
     lines = []
     for study, notebook in _runs(chapter):
         path = chapter.folder(notebook, study) / "rollouts.parquet"
@@ -60,15 +65,23 @@ def listing(chapter: Chapter) -> str:
             link = f"files/{study}/{notebook}/rollouts.parquet"
             file = f"[all rows (Parquet, {max(1, round(size / 1000))} kB)]({link})"
         lines.append(
-            f"- `{notebook}` {origin.badge(study)}: {min(n, PER_RUN)} of {n} rows here; {file}"
+            f"- `{notebook}` {origin.badge(study)}: {n} rows; {file}"
         )
     return "\n" + "\n".join(lines or ["No run has sampled yet."]) + "\n"
 
 
-def draw(frame: pd.DataFrame, n: int = PER_RUN) -> pd.DataFrame:
-    """Draw at most n rows, the same ones each time, as even over their kinds as they allow."""
-    frame = frame.sample(frac=1, random_state=0)
-    return frame.iloc[frame.groupby(KINDS).cumcount().argsort(kind="stable")][:n].sort_index()
+def draw(frame: pd.DataFrame, n: int) -> list[str]:
+    """Choose at most n items, the same ones each time, as even over groups as they allow.
+
+    Within a group come first the items on whose reach the models differ.
+    """
+    reach = frame[frame.sample_index != GREEDY].groupby(["item_id", "model_hash"]).correct.any()
+    differs = reach.groupby("item_id").nunique() > 1
+    items = frame.drop_duplicates("item_id").sample(frac=1, random_state=0)
+    items = items.assign(same=~items.item_id.map(differs).fillna(False).astype(bool))
+    items = items.sort_values("same", kind="stable")
+    turn = items.groupby(["dataset", "modality"]).cumcount()
+    return sorted(items.item_id.iloc[turn.argsort(kind="stable")][:n])
 
 
 def _runs(chapter: Chapter) -> list[tuple[str, str]]:
@@ -80,31 +93,65 @@ def _runs(chapter: Chapter) -> list[tuple[str, str]]:
     ]
 
 
-def _rows(chapter: Chapter, study: str, notebook: str) -> pd.DataFrame:
+def _run(
+    chapter: Chapter, study: str, notebook: str, texts: dict[str, int], pictures: dict[str, int]
+) -> dict[str, Any]:
+    """Return models and items of a run; texts and pictures come often, and are named by place."""
     folder = chapter.folder(notebook, study)
     seed = manifest.read(folder).parameters.get("seed", 0)
-    found = draw(rollouts.read(folder))
-    names = {name: chapter.named(name, notebook, study) for name in found.dataset.unique()}
-    table = pd.DataFrame(
-        {
-            "study": study,
-            "notebook": notebook,
-            "modality": found.modality + " (" + found.dataset.map(names) + ")",
-            "model": found.model,
-            "asked": found.answer_format,
-            "verdict": found.correct.map({True: "right", False: "wrong"}),
-            "rule": found.parse_rule,
-            "drawn": [
-                "greedy" if index == GREEDY else f"sample {index + 1}"
-                for index in found.sample_index
-            ],
-            "question": [_question(row, seed) for row in found.itertuples()],
-            "gold": found.gold,
-            "read": found.parsed.where(found.parsed.notna(), "no answer"),
-            "text": found.text,
-        }
-    )
-    return table[list(COLUMNS)]
+    frame = rollouts.read(folder)
+    frame = frame[frame.sample_index < SAMPLES]
+    hashes = dict(zip(frame.model_hash, frame.model, strict=True))
+    models = sorted(hashes, key=lambda one: (hashes[one] != "base", hashes[one], one))
+    several = {name for name in hashes.values() if list(hashes.values()).count(name) > 1}
+    items = []
+    for item_id in draw(frame, PER_RUN):
+        rows = frame[frame.item_id == item_id]
+        first: Any = next(rows.itertuples())
+        asked = _drawn(item_id)
+        picture = None
+        if asked is not None:
+            picture = pictures.setdefault(_png(asked.images[0]), len(pictures))
+        items.append(
+            {
+                "id": item_id,
+                "group": f"{first.modality} ({chapter.named(first.dataset, notebook, study)})",
+                "question": _question(first, seed),
+                "gold": first.gold,
+                "reading": asked.reading if asked is not None else "",
+                "options": [],
+                "picture": picture,
+                "answers": [
+                    [_answer(row, texts) for row in rows[rows.model_hash == one].itertuples()]
+                    for one in models
+                ],
+            }
+        )
+    names = [hashes[one] + f" ({one[:6]})" * (hashes[one] in several) for one in models]
+    return {"models": names, "items": items}
+
+
+def _answer(row: Any, texts: dict[str, int]) -> list[Any]:
+    read = row.parsed if isinstance(row.parsed, str) else "no answer"
+    verdict = VERDICTS["right" if row.correct else "wrong" if read != "no answer" else read]
+    places = [texts.setdefault(text, len(texts)) for text in (row.text, read)]
+    return [*places, verdict, row.sample_index == GREEDY]
+
+
+def _drawn(item_id: str) -> Item | None:
+    """Draw an item of the embedded world again; None for any other."""
+    found = DRAWN.match(item_id)
+    if found is None or found[1] not in WORLDS:
+        return None
+    world, modality, split, seed, number = found.groups()
+    items = build_items(WORLDS[world], modality, split, n=int(number) + 1, seed=int(seed))
+    return items[-1] if items[-1].item_id == item_id else None
+
+
+def _png(picture: Any) -> str:
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def _question(row: Any, seed: int) -> str:

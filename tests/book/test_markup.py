@@ -19,7 +19,7 @@ from playwright.sync_api import Browser
 
 from browsing import listen
 from made_runs import ROOT, raw_html, write_rollouts, write_run
-from medrl.book import assembly, origin, samples, status
+from medrl.book import assembly, law_player, origin, samples, status
 from medrl.book.chapter import Chapter
 from medrl.commands.scores import score_folder
 from medrl.studies import comparison, plan, sweep
@@ -204,8 +204,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rollouts(store, {text: [[0, 1], [1, 1]] for text in HOSTILE}, HOSTILE[0])
     named = provenance.read(store).model_copy(update={"parameters": {"seed": 0}})
     provenance.write(named, store)
-    samples.write(Chapter("toy", top / "more/runs", top / "records", ROOT / "data"), place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "PER_RUN", 100)
+        samples.write(Chapter("toy", top / "more/runs", top / "records", ROOT / "data"), place)
     shutil.copy(ROOT / "book/extra/rollouts/rollouts.js", place)
+    law_player.write(None, top / "html/law")
     head = '<!doctype html><meta charset="utf-8"><title>x</title>'
     (top / "html/rollouts.html").write_text(head + raw_html("rollouts.md"), encoding="utf-8")
     return top

@@ -1,81 +1,275 @@
-// The rollout browser: filters the rows of rows.js for rollouts.md. Every text of a row is put in by
-// textContent, so no text can become markup; tests/book/test_samples.py tries it with hostile ones.
+// Single answers: items with picture, question, gold and the answers of several models side by side,
+// from rows.js or from a log of the reader's own, which is read here and sent nowhere. Every text is put
+// in by textContent, so no text can become markup; tests/book/test_samples.py tries hostile ones.
 "use strict";
 
 (() => {
-  const { columns, texts, rows } = window.medrlRollouts;
-  const form = document.getElementById("rollouts");
-  const FILTERS = ["study", "notebook", "modality", "model", "verdict", "rule"];
-  const SHOWN = [["question", "Question"], ["gold", "Gold"], ["read", "Answer read"],
-    ["rule", "Parser's rule"], ["drawn", "Drawn"]];
-  const ALL = "all", PAGE = 10;
-  const at = Object.fromEntries(columns.map((name, index) => [name, index]));
-  const get = (row, name) => texts[row[at[name]]];
-  let first = 0;
+  const form = document.getElementById("rollouts"), say = form.elements.count;
+  const { runs, texts, pictures } = window.medrlRollouts;
+  const RIGHT = 1, SIGNS = ["wrong", "right", "no answer"], MARKS = ["\u2717", "\u2713", "?"];
+  const CLASSES = ["reversed", "reproduced", "undecided"];
 
-  function element(tag, text, className = "") {
+  function element(tag, text = "", className = "") {
     const made = document.createElement(tag);
     made.textContent = text;
     if (className) made.className = className;
     return made;
   }
 
-  // Each filter offers what the filters before it leave, and keeps its choice where it can.
-  function fitting() {
-    let left = rows;
-    for (const name of FILTERS) {
-      const select = form.elements[name], before = select.value;
-      const values = [...new Set(left.map((row) => get(row, name)))].sort();
-      select.replaceChildren(...[ALL, ...values].map((value) => new Option(value, value)));
-      select.value = values.includes(before) ? before : ALL;
-      if (select.value !== ALL) left = left.filter((row) => get(row, name) === select.value);
-    }
+  // ---- what is shown: items with answers by model; an answer is [text, read, verdict, greedy]
+  const embedded = runs.map((run) => ({
+    ...run,
+    items: run.items.map((item) => ({
+      ...item,
+      picture: item.picture === null ? null : pictures[item.picture],
+      answers: item.answers.map((list) =>
+        list.map(([text, read, verdict, greedy]) => [texts[text], texts[read], verdict, greedy])),
+    })),
+  }));
+  let sets = embedded, found = [], at = 0;
+
+  const sampled = (item, model) => (item.answers[model] || []).filter((one) => !one[3]);
+  const hits = (item, model) => sampled(item, model).filter((one) => one[2] === RIGHT).length;
+  const reached = (item, model) => hits(item, model) > 0;
+  const thought = (text) => (/<think>([^]*?)<\/think>/.exec(text) || ["", null])[1];
+  // Right by luck: where the right reasoning is known, right without it; else once in four or more.
+  const lucky = (item, model) => item.reading
+    ? item.answers[model].some(([text, , verdict]) =>
+      verdict === RIGHT && (thought(text) ?? "").trim() !== item.reading)
+    : hits(item, model) === 1 && sampled(item, model).length >= 4;
+  const KINDS = {
+    "all items": () => true,
+    "kept: both models reach it": (item, a, b) => reached(item, a) && reached(item, b),
+    "lost: only the first does": (item, a, b) => reached(item, a) && !reached(item, b),
+    "new: only the second does": (item, a, b) => !reached(item, a) && reached(item, b),
+    "right by luck, first model": (item, a) => lucky(item, a),
+    "never right, first model": (item, a) => !reached(item, a),
+  };
+
+  // ---- choices, and the address that leads back to them
+  const set = () => sets[form.elements.run.selectedIndex];
+  function fill(select, values, chosen) {
+    select.replaceChildren(...values.map((value, index) => new Option(value, index)));
+    const place = values.indexOf(chosen);
+    if (values.length) select.selectedIndex = place < 0 ? 0 : place;
+  }
+  function choose(asked = {}) {
+    fill(form.elements.run, sets.map((one) => one.name), asked.run);
+    const one = set(), models = one ? one.models : [];
+    fill(form.elements.first, models, asked.first);
+    fill(form.elements.second, models, asked.second || models[1]);
+    fill(form.elements.group, ["all", ...new Set(one ? one.items.map((item) => item.group) : [])],
+      asked.group);
+    fill(form.elements.kind, Object.keys(KINDS), asked.kind);
+    form.elements.words.value = asked.words || "";
+    filter(asked.item);
+  }
+  function chosen() {
+    const said = Object.fromEntries(["run", "first", "second", "group", "kind"].map((name) =>
+      [name, (form.elements[name].selectedOptions[0] || {}).textContent]));
+    return { ...said, words: form.elements.words.value, item: (found[at] || {}).id };
+  }
+  function filter(wanted) {
+    const one = set(), { group, kind } = chosen();
+    const [a, b] = ["first", "second"].map((name) => form.elements[name].selectedIndex);
     const words = form.elements.words.value.toLowerCase();
-    return words ? left.filter((row) => get(row, "text").toLowerCase().includes(words)) : left;
+    const holds = (item) => [item.id, item.question, ...item.answers.flat().map((said) => said[0])]
+      .some((text) => (text || "").toLowerCase().includes(words));
+    found = (one ? one.items : []).filter((item) => (group === "all" || item.group === group)
+      && KINDS[kind](item, a, b) && (!words || holds(item)));
+    at = Math.max(0, found.findIndex((item) => item.id === wanted));
+    draw();
   }
 
-  function article(row) {
-    const made = document.createElement("article");
-    const where = ["notebook", "modality", "model"].map((name) => get(row, name)).join(", ");
-    const head = element("p", "");
-    const verdict = get(row, "verdict");
-    const sign = { right: "reproduced", wrong: "reversed" }[verdict];
-    head.append(element("span", verdict, `verdict ${sign}`), ` ${where} `,
-      element("span", get(row, "study"), "study"));
-    const list = document.createElement("dl");
-    for (const [name, title] of SHOWN) {
-      list.append(element("dt", title), element("dd", get(row, name)));
+  // ---- one item
+  function strip(item, model, name, text) {
+    const row = element("div", "", "strip"), list = item.answers[model] || [];
+    const n = sampled(item, model).length;
+    row.append(element("strong", name), element("span", n ? ` ${hits(item, model)} of ${n} samples right ` : " "));
+    list.forEach(([said, read, verdict, greedy], index) => {
+      const button = element("button", MARKS[verdict], `verdict ${CLASSES[verdict]}`);
+      button.type = "button";
+      const drawn = greedy ? "greedy" : `sample ${index + 1 - list.filter((one) => one[3]).length}`;
+      button.title = `${name}, ${drawn}: ${SIGNS[verdict]}`;
+      button.setAttribute("aria-label", button.title);
+      const show = () => {
+        text.replaceChildren(element("p", `${button.title}; read as: ${read || "no answer"}`),
+          Object.assign(element("pre", said || "(no text)"), { tabIndex: 0 }));
+      };
+      button.addEventListener("click", show);
+      if (model === 0 && index === 0) show();
+      if (greedy) row.append(button, element("span", " | "));
+      else row.append(button);
+    });
+    return row;
+  }
+  function card(item) {
+    const made = element("article"), text = element("div", "", "answer");
+    made.append(element("h3", item.id));
+    if (item.picture) {
+      const image = element("img");
+      Object.assign(image, { src: item.picture, alt: `the picture of ${item.id}`, width: 128 });
+      made.append(image);
     }
-    const text = element("pre", get(row, "text"));
-    text.tabIndex = 0; // a long line scrolls, by key too
-    made.append(head, list, text);
+    made.append(element("p", item.question || "The log does not keep the question."));
+    if (item.options && item.options.length) {
+      const list = element("ul");
+      for (const option of item.options) list.append(element("li", option));
+      made.append(list);
+    }
+    made.append(element("p", item.gold ? `Gold: ${item.gold}` : "The log has no gold answer."));
+    if (item.reading) made.append(element("p", `The picture shows: ${item.reading}`));
+    set().models.forEach((name, model) => {
+      if (item.answers[model] && item.answers[model].length) made.append(strip(item, model, name, text));
+    });
+    made.append(text);
     return made;
   }
-
-  function show() {
-    const left = fitting();
-    first = Math.max(0, Math.min(first, Math.floor((left.length - 1) / PAGE) * PAGE));
-    const shown = left.slice(first, first + PAGE);
-    form.querySelector(".rows").replaceChildren(...shown.map(article));
-    const range = shown.length ? `Rows ${first + 1} to ${first + shown.length} of` : "None of";
-    form.elements.count.textContent =
-      `${range} ${left.length} that fit, among ${rows.length} on this page.`;
-    form.elements.back.disabled = first === 0;
-    form.elements.on.disabled = first + PAGE >= left.length;
+  function draw() {
+    const one = set();
+    form.querySelector(".rows").replaceChildren(...(found.length ? [card(found[at])] : []));
+    say.textContent = one ? `Item ${found.length ? at + 1 : 0} of ${found.length} that fit, among `
+      + `${one.items.length} here.` : "No run has sampled yet.";
+    form.elements.back.disabled = at === 0;
+    form.elements.on.disabled = at >= found.length - 1;
+    const asked = Object.entries(chosen()).filter(([, value]) => value);
+    if (found.length) history.replaceState(null, "", `#${new URLSearchParams(asked)}`);
   }
 
-  const turn = (step) => () => {
-    first += step * PAGE;
-    show();
-    form.elements.count.scrollIntoView({ block: "nearest" });
+  // ---- a log of the reader's own
+  const passAt = (n, c, k) => { // 1 - C(n-c, k) / C(n, k)
+    let none = 1;
+    for (let i = n - c + 1; i <= n; i += 1) none *= 1 - k / i;
+    return 1 - none;
   };
+  function table(text) { // RFC 4180
+    const rows = [[""]];
+    let quoted = false;
+    for (let i = 0; i < text.length; i += 1) {
+      const sign = text[i], row = rows[rows.length - 1];
+      if (quoted) {
+        if (sign !== '"') row[row.length - 1] += sign;
+        else if (text[i + 1] === '"') { row[row.length - 1] += '"'; i += 1; } else quoted = false;
+      } else if (sign === '"' && row[row.length - 1] === "") quoted = true;
+      else if (sign === ",") row.push("");
+      else if (sign === "\n") rows.push([""]);
+      else if (sign !== "\r") row[row.length - 1] += sign;
+    }
+    if (quoted) throw new Error("a quotation mark is never closed");
+    const [head, ...rest] = rows.filter((row) => row.length > 1 || row[0] !== "");
+    return rest.map((row, number) => {
+      if (row.length !== head.length) throw new Error(`row ${number + 2} has ${row.length} cells, not ${head.length}`);
+      return Object.fromEntries(head.map((name, index) => [name.trim(), row[index]]));
+    });
+  }
+  function records(name, text) {
+    if (/\.csv$/i.test(name)) return table(text);
+    if (/\.jsonl$/i.test(name)) {
+      return text.split("\n").map((line, number) => [line, number + 1]).filter(([line]) => line.trim())
+        .map(([line, number]) => {
+          try { return JSON.parse(line); } catch { throw new Error(`line ${number} is no JSON`); }
+        });
+    }
+    let log;
+    try { log = JSON.parse(text); } catch { throw new Error("it is no JSON"); }
+    if (!Array.isArray(log.samples)) throw new Error("it has no samples, which a log of inspect has");
+    return log.samples.map((one) => ({
+      item_id: one.id, gold: one.target, options: one.choices,
+      question: typeof one.input === "string" ? one.input : "",
+      text: one.output && one.output.completion,
+      correct: (Object.values(one.scores || {})[0] || {}).value,
+    }));
+  }
+  const YES = new Set(["1", "true", "right", "correct", "c", "1.0"]);
+  const NO = new Set(["0", "false", "wrong", "incorrect", "i", "n", "0.0"]);
+  function own(name, text) {
+    const items = new Map();
+    records(name, text).forEach((row, number) => {
+      const id = row.item_id ?? row.item ?? row.id;
+      const said = String(row.correct ?? "").trim().toLowerCase();
+      if (id === undefined || id === "") throw new Error(`record ${number + 1} names no item (item_id, item or id)`);
+      if (!YES.has(said) && !NO.has(said)) {
+        throw new Error(`record ${number + 1} says neither right nor wrong (correct: 1 or 0); medrl score reads texts`);
+      }
+      if (!items.has(String(id))) {
+        const options = Array.isArray(row.options) ? row.options.map(String)
+          : row.options ? String(row.options).split("|") : [];
+        items.set(String(id), { id: String(id), group: String(row.modality || row.dataset || "all"),
+          question: row.question || "", gold: String(row.gold ?? row.answer ?? ""), reading: "",
+          options, picture: null, answers: [[]] });
+      }
+      const greedy = String(row.sample_index ?? "") === "-1" || YES.has(String(row.greedy ?? "").toLowerCase());
+      items.get(String(id)).answers[0].push(
+        [String(row.text ?? ""), String(row.parsed ?? ""), YES.has(said) ? 1 : 0, greedy]);
+    });
+    if (!items.size) throw new Error("it has no records");
+    return { name, models: ["your model"], items: [...items.values()] };
+  }
+  function summary(log) {
+    const place = form.querySelector(".own"), counts = log.items.map((item) =>
+      [sampled(item, 0).length, hits(item, 0), item.options.length]).filter(([n]) => n);
+    const percent = (share) => `${(100 * share).toFixed(1)}%`, lines = [];
+    const mean = (values) => values.reduce((sum, one) => sum + one, 0) / values.length;
+    const greedy = log.items.flatMap((item) => item.answers[0].filter((one) => one[3]));
+    if (greedy.length) lines.push(["Acc@1", percent(mean(greedy.map((one) => +(one[2] === RIGHT))))]);
+    const most = counts.length ? Math.min(...counts.map(([n]) => n)) : 0;
+    for (let k = 1; k <= most; k = k < most && 2 * k > most ? most : 2 * k) {
+      const value = mean(counts.map(([n, c]) => passAt(n, c, k)));
+      const floor = counts.every(([, , m]) => m > 1)
+        ? `, a guesser ${percent(mean(counts.map(([, , m]) => 1 - (1 - 1 / m) ** k)))}` : "";
+      lines.push([`Pass@${k}`, percent(value) + floor]);
+    }
+    if (most) {
+      const p = mean(counts.map(([n, c]) => c / n)), n = Number(form.elements.budget.value) || 0;
+      lines.push(["Expected hits", `${(p * n).toLocaleString("en", { maximumSignificantDigits: 3 })} right `
+        + `answers among ${n.toLocaleString("en")} completions, at p = ${p.toPrecision(3)}`]);
+      lines.push(["What to do", decision(p, n)]);
+    } else lines.push(["Pass@K", "the log has greedy answers alone"]);
+    if (!counts.every(([, , m]) => m > 1)) lines.push(["Guess floor", "not known: the log has no options"]);
+    const list = element("dl");
+    for (const [title, said] of lines) list.append(element("dt", title), element("dd", said));
+    place.replaceChildren(element("h3", `${log.name}: ${log.items.length} items`), list);
+  }
+  function decision(p, n) {
+    const law = window.medrlLaw;
+    if (!law) return "no law was fitted in this book; see medrl diagnose";
+    const nearest = (values, wanted) => values.reduce((best, value, index) =>
+      Math.abs(Math.log(value / wanted)) < Math.abs(Math.log(values[best] / wanted)) ? index : best, 0);
+    const i = nearest(law.p, Math.max(p, law.p[0])), j = nearest(law.budgets, Math.max(n, 1));
+    const words = law.texts[law.words[i][j][0]].split("|");
+    return `${words[0]} (at p ${law.p[i]} and ${law.budgets[j].toLocaleString("en")} completions, the nearest of `
+      + `the book's table). The law is of the controlled world of this book; medrl diagnose gives intervals.`;
+  }
+  let mine = null;
+  async function read(file) {
+    try {
+      mine = own(file.name, await file.text());
+      sets = [mine, ...embedded];
+      summary(mine);
+      choose({ run: mine.name });
+    } catch (error) {
+      form.querySelector(".own").replaceChildren(element("p", `${file.name}: ${error.message}`, "error"));
+    }
+  }
+
   document.getElementById("without").remove();
   form.hidden = false;
-  form.addEventListener("input", () => {
-    first = 0;
-    show();
+  form.addEventListener("input", ({ target }) => {
+    if (target.name === "file") return;
+    if (target.name === "budget") { if (mine) summary(mine); return; }
+    if (target.name === "run") choose({ run: chosen().run });
+    else filter();
   });
-  form.elements.back.addEventListener("click", turn(-1));
-  form.elements.on.addEventListener("click", turn(1));
-  show();
+  form.elements.file.addEventListener("change", ({ target }) => target.files[0] && read(target.files[0]));
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    if (event.dataTransfer.files[0]) read(event.dataTransfer.files[0]);
+  });
+  const step = (by) => () => { at += by; draw(); };
+  form.elements.back.addEventListener("click", step(-1));
+  form.elements.on.addEventListener("click", step(1));
+  const asked = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  window.addEventListener("hashchange", () => choose(asked()));
+  choose(asked());
 })();
