@@ -48,8 +48,9 @@ def write(chapter: Chapter, folder: Path) -> None:
         {"name": f"{study}, {notebook}", **_run(chapter, study, notebook, texts, pictures)}
         for study, notebook in _runs(chapter)
     ]
-    content = {"runs": [run for run in runs if run["items"]], "texts": list(texts),
-               "pictures": list(pictures)}  # fmt: skip
+    # Those with several models first: that is what the page is for.
+    runs = sorted((run for run in runs if run["items"]), key=lambda run: len(run["models"]) < 2)
+    content = {"runs": runs, "texts": list(texts), "pictures": list(pictures)}
     data = json.dumps(content, separators=(",", ":"))
     (folder / "rows.js").write_text(f"window.medrlRollouts = {data};\n")
 

@@ -7,7 +7,7 @@
   const form = document.getElementById("rollouts"), say = form.elements.count;
   const { runs, texts, pictures } = window.medrlRollouts;
   const RIGHT = 1, SIGNS = ["wrong", "right", "no answer"], MARKS = ["\u2717", "\u2713", "?"];
-  const CLASSES = ["reversed", "reproduced", "undecided"];
+  const CLASSES = ["wrong", "right", "none"];
 
   function element(tag, text = "", className = "") {
     const made = document.createElement(tag);
@@ -87,7 +87,7 @@
     const n = sampled(item, model).length;
     row.append(element("strong", name), element("span", n ? ` ${hits(item, model)} of ${n} samples right ` : " "));
     list.forEach(([said, read, verdict, greedy], index) => {
-      const button = element("button", MARKS[verdict], `verdict ${CLASSES[verdict]}`);
+      const button = element("button", MARKS[verdict], `mark ${CLASSES[verdict]}`);
       button.type = "button";
       const drawn = greedy ? "greedy" : `sample ${index + 1 - list.filter((one) => one[3]).length}`;
       button.title = `${name}, ${drawn}: ${SIGNS[verdict]}`;
