@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -109,7 +110,11 @@ def test_a_log_of_ones_own_gives_the_numbers_of_medrl_score(page: Page, tmp_path
         assert shown[f"Pass@{k}"] == f"{100 * value:.1f}%, a guesser {100 * floor:.1f}%"
     assert shown["Acc@1"] == "50.0%"
     assert shown["Expected hits"].startswith("512 right answers among 4,096 completions")
-    assert shown["What to do"].startswith("both (at p 0.13 and 4,096 completions")
+    p = min(law_player.P, key=lambda one: abs(np.log(one / 0.125)))
+    chance = law.load_law(ROOT / law.PATH, mark=law.LEARNT).chance(p, 4096)
+    assert float(chance) >= 0.5
+    said = f"sharpen by RL: RL takes off with a chance of {100 * float(chance):.0f}% at p {p}"
+    assert shown["What to do"].startswith(said)
     expect(page.locator("article h3")).to_have_text("q1")
     expect(page.locator("article")).to_contain_text('Is it "red"?')
     page.get_by_label("q1, sample 3").or_(page.get_by_label("your model, sample 3")).first.click()
@@ -132,7 +137,30 @@ def test_jsonl_and_a_log_of_inspect_are_read(page: Page, tmp_path: Path) -> None
     expect(page.locator("article")).to_contain_text("Gold: A")
 
 
+def test_models_of_a_log_stand_side_by_side_and_what_is_right_already_is_left_alone(
+    page: Page, tmp_path: Path
+) -> None:
+    rows = [
+        {"item_id": item, "model": model, "correct": right, "parsed": "x" if right else None,
+         "decoding": "greedy" if index < 0 else "t=1"}
+        for item in "ab" for model, right in (("base", 0), ("RL", 1)) for index in (-1, 0, 1)
+    ]  # fmt: skip
+    opened(page, tmp_path, "log.jsonl", "\n".join(map(json.dumps, rows)))
+    expect(page.locator(".own h4")).to_have_text(["base", "RL"])
+    told = page.locator(".own dl").all_text_contents()
+    assert "Acc@10.0%" in told[0] and "labels first, then RL" in told[0]
+    assert "Pass@2100.0%" in told[1] and "stop: at most 0 points are left" in told[1]
+    assert "4,096 right answers among 4,096 completions" in told[1]
+    marks = page.locator("article .strip").first.locator("button")
+    assert marks.all_text_contents() == ["?", "?", "?"]  # nothing was read in them
+    page.get_by_label("Items").select_option(label="new: only the second does")
+    expect(page.locator("output[name=count]")).to_have_text("Item 1 of 2 that fit, among 2 here.")
+    page.goto(page.url.replace("item=a", "item=gone"))
+    expect(page.locator("output[name=count]")).to_contain_text("gone is not among them")
+
+
 @pytest.mark.parametrize(("name", "text", "said"), [
+    ("log.jsonl", "null\n", "record 1 is no object"),
     ("log.csv", 'item_id,correct\n"q1,1\n', "a quotation mark is never closed"),
     ("log.csv", "item_id,correct\nq1,1,2\n", "row 2 has 3 cells, not 2"),
     ("log.csv", "text,correct\nq1,1\n", "record 1 names no item"),

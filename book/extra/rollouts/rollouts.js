@@ -34,7 +34,7 @@
   const thought = (text) => (/<think>([^]*?)<\/think>/.exec(text) || ["", null])[1];
   // Right by luck: where the right reasoning is known, right without it; else once in four or more.
   const lucky = (item, model) => item.reading
-    ? item.answers[model].some(([text, , verdict]) =>
+    ? (item.answers[model] || []).some(([text, , verdict]) =>
       verdict === RIGHT && (thought(text) ?? "").trim() !== item.reading)
     : hits(item, model) === 1 && sampled(item, model).length >= 4;
   const KINDS = {
@@ -77,8 +77,10 @@
       .some((text) => (text || "").toLowerCase().includes(words));
     found = (one ? one.items : []).filter((item) => (group === "all" || item.group === group)
       && KINDS[kind](item, a, b) && (!words || holds(item)));
-    at = Math.max(0, found.findIndex((item) => item.id === wanted));
+    const place = found.findIndex((item) => item.id === wanted);
+    at = Math.max(0, place);
     draw();
+    if (wanted && place < 0) say.textContent += ` ${wanted} is not among them.`;
   }
 
   // ---- one item
@@ -173,7 +175,7 @@
     let log;
     try { log = JSON.parse(text); } catch { throw new Error("it is no JSON"); }
     if (!Array.isArray(log.samples)) throw new Error("it has no samples, which a log of inspect has");
-    return log.samples.map((one) => ({
+    return log.samples.map((one) => one && ({
       item_id: one.id, gold: one.target, options: one.choices,
       question: typeof one.input === "string" ? one.input : "",
       text: one.output && one.output.completion,
@@ -183,8 +185,9 @@
   const YES = new Set(["1", "true", "right", "correct", "c", "1.0"]);
   const NO = new Set(["0", "false", "wrong", "incorrect", "i", "n", "0.0"]);
   function own(name, text) {
-    const items = new Map();
+    const items = new Map(), models = [];
     records(name, text).forEach((row, number) => {
+      if (row === null || typeof row !== "object") throw new Error(`record ${number + 1} is no object`);
       const id = row.item_id ?? row.item ?? row.id;
       const said = String(row.correct ?? "").trim().toLowerCase();
       if (id === undefined || id === "") throw new Error(`record ${number + 1} names no item (item_id, item or id)`);
@@ -196,49 +199,67 @@
           : row.options ? String(row.options).split("|") : [];
         items.set(String(id), { id: String(id), group: String(row.modality || row.dataset || "all"),
           question: row.question || "", gold: String(row.gold ?? row.answer ?? ""), reading: "",
-          options, picture: null, answers: [[]] });
+          options, picture: null, answers: [] });
       }
-      const greedy = String(row.sample_index ?? "") === "-1" || YES.has(String(row.greedy ?? "").toLowerCase());
-      items.get(String(id)).answers[0].push(
-        [String(row.text ?? ""), String(row.parsed ?? ""), YES.has(said) ? 1 : 0, greedy]);
+      const model = String(row.model || "your model");
+      if (!models.includes(model)) models.push(model);
+      const greedy = String(row.sample_index ?? "") === "-1" || row.decoding === "greedy"
+        || YES.has(String(row.greedy ?? "").toLowerCase());
+      const unread = "parsed" in row && !row.parsed;
+      const answers = items.get(String(id)).answers, place = models.indexOf(model);
+      (answers[place] ||= []).push(
+        [String(row.text ?? ""), String(row.parsed ?? ""), YES.has(said) ? RIGHT : unread ? 2 : 0, greedy]);
     });
     if (!items.size) throw new Error("it has no records");
-    return { name, models: ["your model"], items: [...items.values()] };
+    for (const item of items.values()) item.answers = models.map((_, place) => item.answers[place] || []);
+    return { name, models, items: [...items.values()] };
   }
-  function summary(log) {
-    const place = form.querySelector(".own"), counts = log.items.map((item) =>
-      [sampled(item, 0).length, hits(item, 0), item.options.length]).filter(([n]) => n);
-    const percent = (share) => `${(100 * share).toFixed(1)}%`, lines = [];
-    const mean = (values) => values.reduce((sum, one) => sum + one, 0) / values.length;
-    const greedy = log.items.flatMap((item) => item.answers[0].filter((one) => one[3]));
-    if (greedy.length) lines.push(["Acc@1", percent(mean(greedy.map((one) => +(one[2] === RIGHT))))]);
+  const percent = (share) => `${(100 * share).toFixed(1)}%`;
+  const mean = (values) => values.reduce((sum, one) => sum + one, 0) / values.length;
+  function numbers(log, model) {
+    const lines = [], counts = log.items.map((item) =>
+      [sampled(item, model).length, hits(item, model), item.options.length]).filter(([n]) => n);
+    const greedy = log.items.flatMap((item) => item.answers[model].filter((one) => one[3]));
+    const acc = greedy.length ? mean(greedy.map((one) => +(one[2] === RIGHT))) : null;
+    if (acc !== null) lines.push(["Acc@1", percent(acc)]);
     const most = counts.length ? Math.min(...counts.map(([n]) => n)) : 0;
+    const floors = counts.every(([, , m]) => m > 1);
     for (let k = 1; k <= most; k = k < most && 2 * k > most ? most : 2 * k) {
       const value = mean(counts.map(([n, c]) => passAt(n, c, k)));
-      const floor = counts.every(([, , m]) => m > 1)
+      const floor = floors
         ? `, a guesser ${percent(mean(counts.map(([, , m]) => 1 - (1 - 1 / m) ** k)))}` : "";
       lines.push([`Pass@${k}`, percent(value) + floor]);
     }
-    if (most) {
-      const p = mean(counts.map(([n, c]) => c / n)), n = Number(form.elements.budget.value) || 0;
-      lines.push(["Expected hits", `${(p * n).toLocaleString("en", { maximumSignificantDigits: 3 })} right `
-        + `answers among ${n.toLocaleString("en")} completions, at p = ${p.toPrecision(3)}`]);
-      lines.push(["What to do", decision(p, n)]);
-    } else lines.push(["Pass@K", "the log has greedy answers alone"]);
-    if (!counts.every(([, , m]) => m > 1)) lines.push(["Guess floor", "not known: the log has no options"]);
-    const list = element("dl");
-    for (const [title, said] of lines) list.append(element("dt", title), element("dd", said));
-    place.replaceChildren(element("h3", `${log.name}: ${log.items.length} items`), list);
+    if (!most) return [...lines, ["Pass@K", "the log has greedy answers alone"]];
+    if (!floors) lines.push(["Guess floor", "not known: the log has no options"]);
+    const p = mean(counts.map(([n, c]) => c / n)), n = Number(form.elements.budget.value) || 0;
+    const digits = p * n >= 10 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 2 };
+    lines.push(["Expected hits", `${(p * n).toLocaleString("en", digits)} right answers among `
+      + `${n.toLocaleString("en")} completions, at p = ${p.toPrecision(3)}`]);
+    return [...lines, ["What to do", decision(p, n, acc ?? p)]];
   }
-  function decision(p, n) {
+  function summary(log) {
+    const parts = [element("h3", `${log.name}: ${log.items.length} items`)];
+    log.models.forEach((name, model) => {
+      const list = element("dl");
+      for (const [title, said] of numbers(log, model)) list.append(element("dt", title), element("dd", said));
+      if (log.models.length > 1) parts.push(element("h4", name));
+      parts.push(list);
+    });
+    form.querySelector(".own").replaceChildren(...parts);
+  }
+  // The rule of medrl_core.score.rule where labels have no price, without its intervals.
+  function decision(p, n, acc) {
     const law = window.medrlLaw;
     if (!law) return "no law was fitted in this book; see medrl diagnose";
+    if (1 - acc < 0.1) return `stop: at most ${(100 * (1 - acc)).toFixed(0)} points are left`;
     const nearest = (values, wanted) => values.reduce((best, value, index) =>
       Math.abs(Math.log(value / wanted)) < Math.abs(Math.log(values[best] / wanted)) ? index : best, 0);
     const i = nearest(law.p, Math.max(p, law.p[0])), j = nearest(law.budgets, Math.max(n, 1));
-    const words = law.texts[law.words[i][j][0]].split("|");
-    return `${words[0]} (at p ${law.p[i]} and ${law.budgets[j].toLocaleString("en")} completions, the nearest of `
-      + `the book's table). The law is of the controlled world of this book; medrl diagnose gives intervals.`;
+    const what = law.chance[i][j] >= 0.5 ? "sharpen by RL" : "labels first, then RL";
+    return `${what}: RL takes off with a chance of ${(100 * law.chance[i][j]).toFixed(0)}% at p ${law.p[i]} and `
+      + `${law.budgets[j].toLocaleString("en")} completions, the nearest that the book has computed. The law is `
+      + "of the controlled world of this book; medrl diagnose gives intervals and says if items are too few.";
   }
   let mine = null;
   async function read(file) {
