@@ -103,7 +103,7 @@ def evaluate(
         store, prompts = RolloutStore(out), evaluate.prompts_of(asked)
         store.compact(prompts)
         rows = evaluate.keep(draw, asked, store, k=k, decoding=decoding, seed=seed, **names)
-        if server is None and (way := way_of(net)):
+        if server is None and (way := way_of(net)) not in (None, "shared"):
             print(f"medrl: {model}: {WAYS[way]}", file=sys.stderr)
         store.compact(prompts)
         items_table.write(out, asked)

@@ -231,7 +231,8 @@ class Trainer(Guarded, GRPOTrainer):
         compute_entropy=False, compute_aux_loss=False, **vision,
     ):  # fmt: skip
         """TRL's; for a small vocabulary all at once, since its tiles take half of a small step."""
-        if model.config.get_text_config().vocab_size > SMALL_VOCABULARY:
+        config = self.accelerator.unwrap_model(model).config  # with processes, a wrapper has none
+        if config.get_text_config().vocab_size > SMALL_VOCABULARY:
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy,
                 compute_aux_loss, **vision,
@@ -378,8 +379,8 @@ def train(
             a loss or reward that is not finite.
     """
     by_id = {item.item_id: item for item in items}
-    trainable.check(net.config, label)
     guards.check_pictures(items, label)
+    trainable.check(net.config, label)
     prompts = settings.per_step // settings.group
     if len(by_id) < prompts:
         raise UserError(

@@ -224,8 +224,8 @@ def train(
     """
     if not items:
         raise UserError("SFT needs at least one training item: none was given")
-    trainable.check(model.config, label)
     guards.check_pictures(items, label)
+    trainable.check(model.config, label)
     if steps == 0:
         return model, []
     scale = scale or Scale()

@@ -23,7 +23,10 @@ from medrl_core.report import results, tables
 from medrl_core.report.myst import escape
 
 EVERY = list(parameters.NOTEBOOKS)
-MEASURED = ("faults.json", "reader-errors.json", "sweep-overhead.json", "throughput.json")
+MEASURED = (
+    "architectures.json", "faults.json", "reader-errors.json", "sweep-overhead.json",
+    "throughput.json",
+)  # fmt: skip
 
 
 @pytest.fixture

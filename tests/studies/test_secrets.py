@@ -13,6 +13,7 @@ from conftest import RESULTS, ROOT, write_notebook
 from medrl.book import assembly, origin
 from medrl.commands import main as cli
 from medrl.studies import credentials
+from medrl.studies.parameters import NOTEBOOKS
 
 # The signs that base64, JSON and URLs write in other ways are among them.
 PLANTED = {
@@ -112,8 +113,11 @@ def test_a_run_and_its_book_tell_nothing_of_the_machine(toy, planted, tried, mon
     code = "from pathlib import Path\nfrom made_runs import write_run\n"
     code += "import warnings\nwarnings.warn(f'{Path.cwd()}/a.py and {Path.home()}/b')\n"
     write_notebook("02_support", code + "write_run(Path(out), study, '02_support')")
-    for name in ("book", "data", "_config.yml", "CITATION.cff", "notebooks/studies/paper.yaml"):
-        Path(name).symlink_to(ROOT / name)
+    there = ["book", "data", "_config.yml", "CITATION.cff", "notebooks/studies/paper.yaml"]
+    there += ["medrl_core", *(f"notebooks/{name}.ipynb" for name in NOTEBOOKS)]
+    for name in there:
+        if not Path(name).exists():
+            Path(name).symlink_to(ROOT / name)
     host = socket.gethostname()
     machine = [str(toy), "plantedjane", str(ROOT), *([host] if len(host) > 5 else [])]
     with tried(2 * (len(machine) + len(PLANTED))):
