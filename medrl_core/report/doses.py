@@ -23,7 +23,16 @@ from medrl_core.data.drawn import labels as drawn_labels
 from medrl_core.data.drawn.modalities import BOOKS_WORLD, RULES_WORLD
 from medrl_core.data.items import Item
 from medrl_core.report.experiment import Experiment
-from medrl_core.report.grids import COLUMNS, MARKS, NAMES, Grid, cube, plain_law, trainings
+from medrl_core.report.grids import (
+    COLUMNS,
+    MARKS,
+    NAMES,
+    Grid,
+    cube,
+    plain_law,
+    trainings,
+    with_room,
+)
 from medrl_core.report.palette import CONTROLS
 from medrl_core.score import law as laws
 from medrl_core.score import rivals
@@ -200,11 +209,12 @@ def shares(runs: pd.DataFrame, law: laws.Law | None, n: int) -> dict[str, Estima
     """Give the share of RL runs that took off with enough expected hits, and with hardly any.
 
     Arguments: `runs` in the columns of `grids.COLUMNS`; `law` and `n` completions for "p_half", the
-        p at which the law's chance of take-off is one half.
+        p at which the law's chance of take-off is one half. Runs that had no room to take off do
+        not count; in claim H3, as it was worded, they do.
     Returns: "took_off_enough" and "took_off_hopeless" with Wilson's interval over runs, and
         "p_half"; nan where nothing speaks to them.
     """
-    true = runs[runs["arm"] == "rl"]
+    true = with_room(runs[runs["arm"] == "rl"])
     sides = {"enough": true[true["hits"] >= ENOUGH], "hopeless": true[true["hits"] <= HOPELESS]}
     found = {
         f"took_off_{name}": share_of(int(part["took_off"].sum()), len(part))

@@ -181,6 +181,11 @@ def law_trainings(grid: Grid) -> pd.DataFrame:
     return found.drop_duplicates(["base", "group", "seed", "kl"], keep="last")
 
 
+def with_room(runs: pd.DataFrame) -> pd.DataFrame:
+    """Leave out runs on groups of which the base is too often right already to take off."""
+    return runs[1 - runs["acc0"] > TOOK_OFF]
+
+
 def cube(
     table: pd.DataFrame, value: str, rows: Sequence[str], seeds: Sequence[int] | None = None
 ) -> tuple[pd.Index, np.ndarray]:

@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFor
 from medrl_core.report.bookfigure import WIDTH, BookFigure, style
 from medrl_core.report.doses import ENOUGH, HOPELESS
 from medrl_core.report.figures import GREY
+from medrl_core.report.grids import with_room
 from medrl_core.report.palette import ARM_COLOUR, ARM_MARKER, CONTROLS, UNTRAINED
 from medrl_core.score.law import Law
 from medrl_core.train.arms import ARMS
@@ -115,8 +116,8 @@ def _curve(ax: Axes, law: Law, n: int) -> None:
 
 
 def law_title(runs: pd.DataFrame) -> str:
-    """Say how many runs took off with enough expected hits, and with hardly any."""
-    true = runs[runs["arm"] == "rl"]
+    """Say how many runs that had room took off with enough expected hits, and with hardly any."""
+    true = with_room(runs[runs["arm"] == "rl"])
     parts = []
     for name, part in (
         (f"{ENOUGH:g} expected hits or more", true[true["hits"] >= ENOUGH]),

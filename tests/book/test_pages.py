@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,12 +180,14 @@ def test_code_of_an_executed_notebook_is_folded_and_one_click_away(
     page.close()
 
 
-def test_the_rollouts_filter(browser: Browser, site: str) -> None:
+def test_single_answers_turn_and_filter(browser: Browser, site: str) -> None:
     page = browser.new_page()
     page.goto(f"{site}rollouts.html")
     count = page.locator("output[name=count]")
-    before = count.text_content()
-    page.get_by_label("Answer").select_option("wrong")
-    expect(count).not_to_have_text(before)
-    assert set(page.locator("article .verdict").all_text_contents()) == {"wrong"}
+    expect(count).to_have_text(re.compile(r"^Item 1 of \d+ that fit"))
+    assert page.locator("article img").count() == 1  # drawn again from its name
+    page.get_by_role("button", name="Later item").click()
+    expect(count).to_have_text(re.compile(r"^Item 2 of"))
+    page.get_by_label("Text holds").fill("no such words")
+    expect(count).to_have_text(re.compile("^Item 0 of 0 that fit"))
     page.close()

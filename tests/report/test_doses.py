@@ -99,6 +99,10 @@ def test_titles_are_computed_from_the_runs():
     table = runs(*STRONG, *WEAK, *COIN)
     assert "5 of 5 with 3 expected hits" in growth.law_title(table)
     assert "0 of 5 with 0.3 or fewer" in growth.law_title(table)
+    known = table[table.hits >= 3].assign(acc0=0.9, took_off=False)  # nothing left to gain
+    both = pd.concat([table, known])
+    assert "5 of 5 with 3 expected hits" in growth.law_title(both)
+    assert doses.shares(both, None, 4096)["took_off_enough"].value == 1
     assert growth.controls_title(table).startswith("The true reward gains 90 points")
     assert "5 of 5 that met none stayed the base" in growth.firsts_title(table[table.arm == "rl"])
     trap = table.assign(words=1)
