@@ -82,32 +82,31 @@ def evaluate(
                 server, model, key_variable=key_variable, at_once=at_once, timeout=timeout,
                 per_request=per_request, retries=retries, max_requests=max_requests,
             )  # fmt: skip
-            draw, names = asking.sample, {"model_name": model, "model_hash": asking.fingerprint()}
+            answer = partial(evaluate.keep, asking.sample)
+            names = {"model_name": model, "model_hash": asking.fingerprint()}
         else:
             from medrl_core.models import hub
             from medrl_core.models.text_only import is_blind, name_of, seen_by
             from medrl_core.sample.decode import WAYS, way_of
-            from medrl_core.sample.sampling import sample
 
             net, processor = hub.load(model)
-            named = name_of(processor, model)
+            answer = partial(evaluate.evaluate, net, processor)
+            names = {"model_name": model, "model_hash": hub.model_hash(model)}
             if is_blind(processor):
                 asked = seen_by(processor, asked)
                 print(
                     f"medrl: {model} is a language model without eyes: pictures are left out, and "
-                    f"rollouts name it {named!r}",
+                    f"rollouts name it {name_of(processor, model)!r}",
                     file=sys.stderr,
                 )
-            draw = partial(sample, net, processor)
-            names = {"model_name": named, "model_hash": hub.model_hash(model)}
         store, prompts = RolloutStore(out), evaluate.prompts_of(asked)
         store.compact(prompts)
-        rows = evaluate.keep(draw, asked, store, k=k, decoding=decoding, seed=seed, **names)
-        if server is None and (way := way_of(net)) not in (None, "shared"):
-            print(f"medrl: {model}: {WAYS[way]}", file=sys.stderr)
+        rows = answer(asked, store, k=k, decoding=decoding, seed=seed, **names)
         store.compact(prompts)
         items_table.write(out, asked)
         if exact:
             table = forced.both(net, processor, asked, rows, decoding, names["model_hash"])
             write_exact(out, table, decoding.name)
         print_scores(out)
+        if server is None and (way := way_of(net)):
+            print(f"medrl: {model}: {WAYS[way]}", file=sys.stderr)
