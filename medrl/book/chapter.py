@@ -87,22 +87,26 @@ class Chapter:
         study = study or self.study
         if not self.folder(notebook, study).is_dir():
             return self._not_run(notebook, study)
-        entry = self._part(notebook, study, "numbers", name)
-        live = results.read(self.folder(notebook, study))["numbers"].get(f"{name}_live")
-        said = "(not measured)"
-        for one, alone in ((live, ", live runs alone"), (entry, "")):
-            if one and one["value"] is not None:
-                said = f"{myst.number(one)}{alone}"
+        self._part(notebook, study, "numbers", name)  # a name that no run has ends the build
+        found, alone = self._chosen(notebook, name, study)
+        said = f"{myst.number(found)}{', live runs alone' * alone}" if found else "(not measured)"
         return f"{said} {self._label(notebook, study)}"
 
     def entry(self, notebook: str, name: str, study: str = "") -> dict[str, Any] | None:
         """Return a number as `number` chooses it; None where the run is not there or has none."""
-        folder = self.folder(notebook, study or self.study)
-        numbers = results.read(folder)["numbers"] if folder.is_dir() else {}
+        study = study or self.study
+        there = self.folder(notebook, study).is_dir()
+        return self._chosen(notebook, name, study)[0] if there else None
+
+    def _chosen(
+        self, notebook: str, name: str, study: str
+    ) -> tuple[dict[str, Any] | None, bool]:
+        """Return a number's first source that has a value, and whether it is the live one."""
+        numbers = results.read(self.folder(notebook, study))["numbers"]
         for one in (name, f"{name}_live"):
             if one in numbers and numbers[one]["value"] is not None:
-                return numbers[one]
-        return None
+                return numbers[one], one != name
+        return None, False
 
     def table(
         self,

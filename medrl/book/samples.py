@@ -6,10 +6,9 @@ Run its test: `pytest tests/book/test_samples.py`.
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from medrl.studies import manifest, parameters
 from medrl_core.data.drawn.items import build_items, question
 from medrl_core.data.drawn.modalities import WORLDS
 from medrl_core.data.items import ANSWER_FORMATS, Item, question_of
+from medrl_core.data.pictures import data_url, png
 from medrl_core.sample import rollouts
 from medrl_core.score.statistics import GREEDY
 
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 # Items of a run on the page; more would make it heavy.
 PER_RUN = 14
 SAMPLES = 16  # of an item and model
+BLOCK = 128  # items that are drawn again together
 # A larger file is not copied into the book.
 LARGEST = 5_000_000
-VERDICTS = {"wrong": 0, "right": 1, "no answer": 2}
+WRONG, RIGHT, NO_ANSWER = range(3)
 DRAWN = re.compile(r"drawn-(\w+)/([^/]+)/(\w+)/(\d+)/(\d+)")
 
 
@@ -112,7 +113,7 @@ def _run(
         asked = _drawn(item_id)
         picture = None
         if asked is not None:
-            picture = pictures.setdefault(_png(asked.images[0]), len(pictures))
+            picture = pictures.setdefault(data_url(png(asked.images[0])), len(pictures))
         items.append(
             {
                 "id": item_id,
@@ -120,7 +121,6 @@ def _run(
                 "question": _question(first, seed),
                 "gold": first.gold,
                 "reading": asked.reading if asked is not None else "",
-                "options": [],
                 "picture": picture,
                 "answers": [
                     [_answer(row, texts) for row in rows[rows.model_hash == one].itertuples()]
@@ -133,9 +133,10 @@ def _run(
 
 
 def _answer(row: Any, texts: dict[str, int]) -> list[Any]:
-    read = row.parsed if isinstance(row.parsed, str) else "no answer"
-    verdict = VERDICTS["right" if row.correct else "wrong" if read != "no answer" else read]
-    places = [texts.setdefault(text, len(texts)) for text in (row.text, read)]
+    unread = not isinstance(row.parsed, str)
+    verdict = RIGHT if row.correct else NO_ANSWER if unread else WRONG
+    said = (row.text, "no answer" if unread else row.parsed)
+    places = [texts.setdefault(text, len(texts)) for text in said]
     return [*places, verdict, row.sample_index == GREEDY]
 
 
@@ -145,14 +146,13 @@ def _drawn(item_id: str) -> Item | None:
     if found is None or found[1] not in WORLDS:
         return None
     world, modality, split, seed, number = found.groups()
-    items = build_items(WORLDS[world], modality, split, n=int(number) + 1, seed=int(seed))
-    return items[-1] if items[-1].item_id == item_id else None
+    return _split(world, modality, split, int(seed), int(number) // BLOCK + 1)[int(number)]
 
 
-def _png(picture: Any) -> str:
-    stream = io.BytesIO()
-    picture.save(stream, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+@lru_cache(maxsize=64)
+def _split(world: str, modality: str, split: str, seed: int, blocks: int) -> list[Item]:
+    """The first items of a split: those of one run are among few blocks, each drawn once."""
+    return build_items(WORLDS[world], modality, split, n=BLOCK * blocks, seed=seed)
 
 
 def _question(row: Any, seed: int) -> str:

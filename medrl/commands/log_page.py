@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 from medrl.commands import log_figures
 from medrl.commands.log_text import score_table
+from medrl_core.data.pictures import data_url
 from medrl_core.report import tables
 from medrl_core.score.logs.golds import LETTERS
 from medrl_core.score.logs.grading import Graded
@@ -212,5 +213,4 @@ def _thumbnail(data: bytes) -> dict[str, str] | None:
             small.save(written, "PNG" if max(small.size) <= 64 else "JPEG", quality=80)
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
-    kind = "png" if max(small.size) <= 64 else "jpeg"
-    return {"url": f"data:image/{kind};base64,{base64.b64encode(written.getvalue()).decode()}"}
+    return {"url": data_url(written.getvalue())}

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from medrl.commands.log_measures import open_answers, ordinal
 from medrl_core.errors import UserError
 from medrl_core.report import tables
 from medrl_core.score import boundary, hits, rule
@@ -16,12 +17,9 @@ from medrl_core.score.curves import k_to_reach
 from medrl_core.score.law import LEARNT, load_law
 from medrl_core.score.law import PATH as LAW
 from medrl_core.score.logs import recognise
-from medrl_core.score.logs.golds import LETTERS
 from medrl_core.score.logs.grading import Graded, grade, per_item_counts
 from medrl_core.score.logs.log import NO_STEP
 from medrl_core.score.logs.pairing import with_greedy
-from medrl_core.score.open_answers import open_table
-from medrl_core.score.ordinal import ordinal_table
 from medrl_core.score.series import over_steps
 from medrl_core.score.statistics import GREEDY, all_ks, per_item, score
 from medrl_core.score.thresholds import DELTA_GAP, SUPPORT_K, TAU_SUPPORT
@@ -123,7 +121,7 @@ def report(
         "headline": _headline(scores, items, ks),
         "scores": _plain(scores),
         "open_answers": _plain(open_answers(rows, log.items, seed)),
-        "ordinal": _plain(_ordinal(rows, log.items, grades, seed)),
+        "ordinal": _plain(ordinal(rows, log.items, grades, seed)),
         "shares": _shares(items),
         "solved": _solved(items),
         "decisions": _decisions(
@@ -135,54 +133,6 @@ def report(
         "items": _plain(per_item_counts(graded)),
     }
     return found
-
-
-def open_answers(rows: pd.DataFrame, items: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Score free answers by exact match, token recall and token F1; no row where there are none.
-
-    Arguments: `rows` of rollouts; `items` with item_id and gold, a tuple of accepted answers.
-    Returns: as `open_table`, with the column answers: "greedy" where the log has those, else
-    "sampled", of which each item counts with its mean.
-    """
-    free = rows[rows.answer_format.eq("open") & rows.text.map(lambda text: isinstance(text, str))]
-    free, answers = _one_kind(free)
-    golds = cast("dict[str, tuple[str, ...]]", items.set_index("item_id").gold.to_dict())
-    known = [one for one, gold in golds.items() if gold]
-    free = free[free.item_id.isin(known)]
-    if free.empty:
-        return pd.DataFrame()
-    table = open_table(free, [golds[one] for one in free.item_id], seed=seed)
-    return table.assign(answers=answers)
-
-
-def _one_kind(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    greedy = rows[rows.sample_index == GREEDY]
-    return (greedy, "greedy") if len(greedy) else (rows, "sampled")
-
-
-def _ordinal(
-    rows: pd.DataFrame, items: pd.DataFrame, grades: Sequence[str], seed: int
-) -> pd.DataFrame:
-    """Score answers on an ordered scale; no row where none was named."""
-    if not grades:
-        return pd.DataFrame()
-    rows, answers = _one_kind(rows)
-    asked = items.set_index("item_id")
-
-    def text(item_id: str, answer: Any) -> str | None:
-        options = asked.options[item_id]
-        if not isinstance(answer, str):
-            return None
-        return str(options[LETTERS.index(answer)]) if options else answer
-
-    gold = [
-        text(one, asked.gold[one][0]) if asked.gold[one] else None for one in rows.item_id
-    ]
-    if None in gold:
-        raise UserError("--grades needs the gold answer of each item: give --gold FILE")
-    said = [text(*pair) for pair in zip(rows.item_id, rows.parsed, strict=True)]
-    found = ordinal_table(cast("list[str]", gold), said, grades, rows.image_id, seed=seed)
-    return found.assign(answers=answers)
 
 
 def _step(steps: list[int], wanted: int | None, source: str) -> int:

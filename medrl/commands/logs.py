@@ -8,13 +8,13 @@ medrl compare before.eval after.eval
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
 
-from medrl.commands import log_comparison, log_report, log_text
+from medrl.commands import log_comparison, log_measures, log_report, log_text
 from medrl_core.errors import UserError
 from medrl_core.files import write_text
 from medrl_core.score.hits import Budget
@@ -59,7 +59,9 @@ def score(
         if _ours(place, how):
             from medrl.commands.scores import score_folder, summary
 
-            lines = [summary(score_folder(place)), *_own_open(place), str(place / "scores.csv")]
+            kinds = list(own.kinds(place))
+            scores = summary(score_folder(place, kinds=kinds))
+            lines = [scores, *_own_open(kinds), str(place / "scores.csv")]
             blocks.append("\n".join(lines))
     if per_item is not None:
         _write(per_item, _item_table([graded for graded, _ in logs], step))
@@ -74,13 +76,13 @@ def score(
     print(*outputs, sep="\n", end="\n" if outputs else "")
 
 
-def _own_open(folder: Path) -> Iterator[str]:
+def _own_open(kinds: Iterable[tuple[dict[str, str], pd.DataFrame]]) -> Iterator[str]:
     """What free answers of our own rollouts score beside exact match."""
-    for kind, rows in own.kinds(folder):
+    for kind, rows in kinds:
         if kind["answer_format"] == "open":
             golds = rows.drop_duplicates("item_id")[["item_id", "gold"]]
             items = golds.assign(gold=golds.gold.map(as_texts))
-            table = log_report.open_answers(rows, items)
+            table = log_measures.open_answers(rows, items)
             yield from log_text.open_lines(cast(Any, table.to_dict("records")))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -47,11 +47,13 @@ SHOWN = {
 }
 
 
-def score_folder(folder: Path, seed: int = 0) -> pd.DataFrame:
+def score_folder(
+    folder: Path, seed: int = 0, kinds: Iterable[tuple[dict[str, str], pd.DataFrame]] | None = None
+) -> pd.DataFrame:
     """Score each model, answer format and sampling of a folder; write scores.csv, .parquet, .json.
 
     Arguments: `folder` holds rollouts.parquet or its parts, and exact.parquet where exact support
-    was asked for; `seed` of the bootstrap.
+    was asked for; `seed` of the bootstrap; `kinds` as `own.kinds` gives them, where read already.
     Returns: the rows of `medrl_core.score.statistics.score`, `k_to_reach` and `score_exact` with
     the columns own.KINDS, for the K of `all_ks`.
     Raises: UserError if the rollouts are missing or cannot be scored.
@@ -59,7 +61,7 @@ def score_folder(folder: Path, seed: int = 0) -> pd.DataFrame:
     parts = []
     exact = folder / "exact.parquet"
     known = rollouts.read_as(exact, EXACT).to_pandas() if exact.is_file() else None
-    for kind, rows in own.kinds(folder):
+    for kind, rows in own.kinds(folder) if kinds is None else kinds:
         ks = all_ks(per_item(rows))
         found = score(rows, ks, seed)
         found = pd.concat([found, *(k_to_reach(found, level) for level in LEVELS)])

@@ -9,6 +9,7 @@ first picture counts; what is transparent lies on white; palettes and CMYK becom
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import warnings
@@ -104,6 +105,19 @@ def _windowed(values: np.ndarray) -> np.ndarray:
         return np.full(values.shape, 128, np.uint8)
     share = (values.astype(float) - low) / (high - low)
     return np.rint(share.clip(0, 1) * 255).astype(np.uint8)
+
+
+def png(image: Image.Image) -> bytes:
+    """Write a picture as PNG."""
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def data_url(content: bytes) -> str:
+    """Return the bytes of a PNG or JPEG file as a data URL."""
+    kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def picture_id(image: Image.Image) -> str:

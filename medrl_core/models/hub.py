@@ -63,13 +63,13 @@ def load(ref: str, *, device: str | None = None, dtype: str | None = None, merge
             base = ask_hub(base)
         own = ref if adapter.is_file() else base
         config = _config(base)
-        sees = _sees(config)
+        seeing = sees(config)
         processor: Any = (
             AutoProcessor.from_pretrained(own, **NO_CODE)
-            if sees
+            if seeing
             else TextProcessor(AutoTokenizer.from_pretrained(own, **NO_CODE))
         )
-        kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+        kind = AutoModelForImageTextToText if seeing else AutoModelForCausalLM
         loaded: Any = kind.from_pretrained(
             base,
             config=config,
@@ -165,8 +165,11 @@ def read_config(ref: str) -> PreTrainedConfig:
         raise refusal(ref, error) from error
 
 
-def _sees(config) -> bool:
-    """Whether a model sees pictures or reads text alone; one that does not answer is refused."""
+def sees(config: Any) -> bool:
+    """Whether a model of a configuration sees pictures; False: it reads text alone.
+
+    Raises: UserError: it does not answer.
+    """
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING,
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,

@@ -12,9 +12,7 @@ Run its test: `pytest tests/sample/test_server.py`.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import json
 import os
 import sys
@@ -26,6 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from medrl_core.data.items import Item
+from medrl_core.data.pictures import data_url, png
 from medrl_core.data.prompts import prompt_hash, user_text
 from medrl_core.errors import UserError, first_three, printable
 from medrl_core.sample.completions import GREEDY, Completion, Decoding, rollout_key
@@ -273,10 +272,7 @@ def _messages(item: Item) -> list[dict[str, Any]]:
         return [{"role": "user", "content": user_text(item)}]
     content: list[dict[str, Any]] = []
     for image in item.images:
-        stream = io.BytesIO()
-        image.save(stream, "PNG")
-        data = base64.b64encode(stream.getvalue()).decode()
-        address = {"url": f"data:image/png;base64,{data}"}
+        address = {"url": data_url(png(image))}
         content.append({"type": "image_url", "image_url": address})
     return [{"role": "user", "content": [*content, {"type": "text", "text": user_text(item)}]}]
 

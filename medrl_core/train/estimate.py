@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from medrl_core.errors import UserError
-from medrl_core.models import whole
+from medrl_core.models import hub, whole
 
 GB = 1e9
 # Assumed where nothing was measured: the peak of an H100 in bfloat16 and the share of it that
@@ -119,8 +119,7 @@ def _shape(config: Any) -> Shape:
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-    kinds = (AutoModelForImageTextToText, AutoModelForCausalLM)
-    kind = next((one for one in kinds if type(config) in one._model_mapping), kinds[0])
+    kind = AutoModelForImageTextToText if hub.sees(config) else AutoModelForCausalLM
     text, vision = config.get_text_config(), getattr(config, "vision_config", None)
     with torch.device("meta"):
         model = kind.from_config(config)

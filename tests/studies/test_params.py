@@ -100,11 +100,13 @@ def test_a_group_is_of_a_known_kind_or_a_source_of_your_own():
 
 def test_names_are_those_of_the_loaders():
     from medrl_core.data import groups, vqa
-    from medrl_core.train import arms, rl
+    from medrl_core.train import arms, rewards, rl
 
     assert set(get_args(parameter_types.Benchmark)) == set(vqa.BENCHMARKS)
     assert set(get_args(parameter_types.Objective)) == set(rl.OBJECTIVES)
     assert set(get_args(parameter_types.Arm)) <= set(arms.ARMS)
+    assert set(get_args(parameter_types.Tracker)) == set(rl.TRACKERS)
+    assert set(get_args(parameter_types.Paid)) <= set(rewards.REWARDS)
     for kind in groups.KINDS:
         assert parameters.check("00_data", {"groups": [f"{kind}:x"]})
     for notebook in parameters.NOTEBOOKS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from medrl_core.data.pictures import data_url
 from medrl_core.errors import UserError
 from medrl_core.sample import items_table, rollouts
 from medrl_core.score.logs.log import (
@@ -75,15 +75,10 @@ def _asked(place: Path) -> pd.DataFrame:
             "question": table.question,
             "options": [tuple(options) or None for options in table.options],
             "images": [
-                (_data_url(one),) if isinstance(one, bytes) else () for one in table.picture
+                (data_url(one),) if isinstance(one, bytes) else () for one in table.picture
             ],
         }
     ).set_index(table.item_id)
-
-
-def _data_url(picture: bytes) -> str:
-    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def _log(path: Path, kind: dict[str, str], rows: pd.DataFrame) -> Log:
